@@ -1,0 +1,56 @@
+"""whichloss: which loss function should this network be trained with?
+
+    import whichloss
+
+    loss = whichloss.Lorenz()                               # any loss by its name
+    loss = whichloss.parse("CrossEntropy() + 0.5 * Dice()") # or by its expression
+    loss(logits, target).backward()
+
+Nothing heavy is imported until it is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from whichloss.core import Loss as Loss
+    from whichloss.core import parse as parse
+    from whichloss.core import plain as plain
+    from whichloss.core import registry as registry
+    from whichloss.losses.likelihood.cross_entropy import CrossEntropy as CrossEntropy
+    from whichloss.losses.likelihood.focal import Focal as Focal
+    from whichloss.losses.margin.hinge import Hinge as Hinge
+    from whichloss.losses.margin.logistic import Logistic as Logistic
+    from whichloss.losses.margin.lorenz import Lorenz as Lorenz
+    from whichloss.losses.margin.smooth_hinge import SmoothHinge as SmoothHinge
+    from whichloss.losses.margin.squared_hinge import SquaredHinge as SquaredHinge
+    from whichloss.losses.margin.tangent import Tangent as Tangent
+    from whichloss.losses.region.dice import Dice as Dice
+    from whichloss.losses.region.jaccard import Jaccard as Jaccard
+    from whichloss.losses.region.tversky import Tversky as Tversky
+    from whichloss.losses.wrap.adaptive_log import AdaptiveLog as AdaptiveLog
+    from whichloss.losses.wrap.focal_power import FocalPower as FocalPower
+    from whichloss.study.study import Study as Study
+
+__version__ = "0.1.0"
+
+_HOME = {"Loss": "core", "parse": "core", "plain": "core", "registry": "core", "Study": "study"}
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    import_module("whichloss.losses")  # tells core where losses live
+    if name in _HOME:
+        return getattr(import_module(f"whichloss.{_HOME[name]}"), name)
+    core = import_module("whichloss.core")
+    found = core.find(core.Loss, name)
+    if found is None:
+        raise AttributeError(f"whichloss has no {name!r}{core.suggestion(core.Loss, name)}")
+    return found
+
+
+def __dir__() -> list[str]:
+    core = import_module("whichloss.core")
+    import_module("whichloss.losses")
+    return sorted([*_HOME, *core.registry(core.Loss), "__version__"])

@@ -1,0 +1,35 @@
+"""The core: what a loss is, how it is written as text, and what its formula sees. Imports torch and nothing else."""
+
+from .card import Card as Card
+from .errors import ExpressionError as ExpressionError
+from .errors import FieldError as FieldError
+from .errors import ShapeError as ShapeError
+from .errors import UserError as UserError
+from .expression import parse as parse
+from .families import LikelihoodLoss as LikelihoodLoss
+from .families import MarginLoss as MarginLoss
+from .families import RegionLoss as RegionLoss
+from .families import RegressionLoss as RegressionLoss
+from .families import WrapperLoss as WrapperLoss
+from .fields import choice as choice
+from .fields import count as count
+from .fields import flag as flag
+from .fields import fraction as fraction
+from .fields import inner as inner
+from .fields import nonnegative as nonnegative
+from .fields import number as number
+from .fields import numbers as numbers
+from .fields import positive as positive
+from .fields import text as text
+from .foreign import Foreign as Foreign
+from .lifts.region import Counts as Counts
+from .loss import Loss as Loss
+from .loss import Sum as Sum
+from .prepare import plain as plain
+from .registry import find as find
+from .registry import registry as registry
+from .registry import suggestion as suggestion
+from .task import Task as Task
+from .terms import Terms as Terms
+from .terms import mean as mean
+from .value import Value as Value

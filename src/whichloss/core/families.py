@@ -1,0 +1,199 @@
+"""The families of losses, named after what their formula sees. A loss is one formula in one of them."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .errors import FieldError, UserError
+from .fields import choice, flag, inner, nonnegative, numbers
+from .lift import Lift
+from .lifts.log_probability import LogProbability
+from .lifts.margins import Margins, classes_of_pairs
+from .lifts.region import Counts, RegionSums
+from .lifts.residual import Residual
+from .loss import Loss
+from .prepare import Prepared
+from .ranks import over_ranks
+from .task import Task
+from .terms import Terms, average
+
+
+class MarginLoss(Loss):
+    """Sees signed margins: how far each score lies on the right side. `formula` is a function of one number."""
+
+    lift: str = choice("one_versus_rest", "one_versus_one", "each_rival", "top_rival", "sum_to_zero")
+    per_class: str = choice("mean", "sum")  # of the questions that one element answers; the 1/N of paper 002
+    scores: str = choice("logits", "softmax")  # what the margin is made of
+    targets: str = choice("signed", "zero_one")  # y in {-1, 1}, or in {0, 1} as Keras 1 has it
+    classes: str = choice("auto", "exclusive", "independent")
+
+    @abstractmethod
+    def formula(self, margin: Tensor) -> Tensor: ...
+
+    def link(self, margin: Tensor) -> Tensor | None:
+        """The probability of yes at a margin, where the loss implies one: its minimiser, inverted."""
+        return None
+
+    def needs(self) -> Sequence[Lift]:
+        return (Margins(self.classes, self.lift, self.scores, self.targets),)
+
+    def measure(self, prepared: Prepared) -> Terms:
+        margin, share, asked = prepared[self.needs()[0]]
+        margin = torch.where(share > 0, margin, 0.0)  # what has no say must not send NaN backwards
+        value, weight = average(self.formula(margin), share)
+        return Terms(value * asked if self.per_class == "sum" else value, weight)
+
+    def outputs(self, task: Task) -> int:
+        classes = len(task.classes)
+        return classes * (classes - 1) // 2 if self.lift == "one_versus_one" else task.outputs
+
+    def decide(self, logits: Tensor) -> Tensor:
+        if self.lift != "one_versus_one" or not self.exclusive(logits):
+            return super().decide(logits)
+        first, second = torch.combinations(torch.arange(classes_of_pairs(logits.shape[1]), device=logits.device)).T
+        votes = logits.new_zeros((logits.shape[0], int(second.max()) + 1, *logits.shape[2:]))
+        won = (logits > 0).to(logits.dtype)
+        return votes.index_add(1, first, won).index_add(1, second, 1 - won).argmax(1)
+
+    def probability(self, logits: Tensor) -> Tensor | None:
+        plain = self.scores == "logits" and self.targets == "signed"
+        return self.link(logits) if plain and not self.exclusive(logits) else None
+
+
+class LikelihoodLoss(Loss):
+    """Sees the log-probability of the truth. `formula` is a function of one number."""
+
+    classes: str = choice("auto", "exclusive", "independent")
+
+    @abstractmethod
+    def formula(self, log_p: Tensor) -> Tensor: ...
+
+    def prices(self) -> tuple[float, float]:
+        """What a yes and a no are multiplied by where classes are independent; part of the formula, never divided out."""
+        return 1.0, 1.0
+
+    def needs(self) -> Sequence[Lift]:
+        return (LogProbability(self.classes),)
+
+    def measure(self, prepared: Prepared) -> Terms:
+        log_p, share, yes = prepared[self.needs()[0]]
+        value = self.formula(torch.where(share > 0, log_p, -1.0))  # what has no say must not send NaN backwards
+        prices = self.prices()
+        if prices != (1.0, 1.0):
+            if not yes:
+                raise UserError(
+                    f"{self.label} weighs yes against no, and exclusive classes have neither:"
+                    ' weigh classes with a weight map (N, C, *S), or say classes="independent"'
+                )
+            value = torch.cat([prices[0] * value[:, :yes], prices[1] * value[:, yes:]], 1)
+        return average(value, share)
+
+
+class RegionLoss(Loss):
+    """Sees soft TP, FP and FN of each image and class. `formula` is a function of these counts.
+
+    What a field does is said once, here, for all overlap losses:
+    over          whose sums are one region: each image's, the batch's, or the batch of all processes
+    smooth        imagined true positives, added to every TP wherever it stands
+    empty         a class without target: "formula" as it comes out, "skip" no say, "zero" value 0,
+                  "volume" the soft predicted volume over the number of elements
+    background    whether class 0 has a say
+    class_weight  the say of each class, on terms and never on voxels
+    """
+
+    over: str = choice("image", "batch", "ranks")
+    smooth: float = nonnegative(1.0)
+    empty: str = choice("formula", "skip", "zero", "volume")
+    background: bool = flag(True)
+    class_weight: tuple[float, ...] | None = numbers(None, low=0.0, optional=True)
+    classes: str = choice("auto", "exclusive", "independent")
+
+    @abstractmethod
+    def formula(self, n: Counts) -> Tensor: ...
+
+    def needs(self) -> Sequence[Lift]:
+        return (RegionSums(self.classes),)
+
+    def measure(self, prepared: Prepared) -> Terms:
+        n: Counts = prepared[self.needs()[0]]
+        weight = self._class_weight(n)
+        if self.over != "image":
+            n = Counts(*(sums.sum(0, keepdim=True) for sums in n))
+        if self.over == "ranks":
+            n = Counts(*over_ranks(torch.stack(n)))
+        if not self.background:
+            n, weight = Counts(*(sums[:, 1:] for sums in n)), weight[:, 1:]
+        return self._terms(n, weight)
+
+    def _terms(self, n: Counts, weight: Tensor) -> Terms:
+        absent = n.tp + n.fn == 0
+        nothing = n.elements == 0
+        seen = n._replace(tp=n.tp + self.smooth, elements=n.elements + self.smooth)
+        undefined = seen.tp + n.fp + n.fn == 0  # only without smooth: nothing there and nothing found
+        value = self.formula(seen._replace(tp=torch.where(undefined, 1.0, seen.tp)))
+        weight = torch.where(nothing, 0.0, weight.expand_as(value))
+        if self.empty == "skip":
+            weight = torch.where(absent, 0.0, weight)
+        elif self.empty == "zero":
+            value = torch.where(absent, 0.0, value)
+        elif self.empty == "volume":
+            value = torch.where(absent, n.fp / torch.where(nothing, 1.0, n.elements), value)
+        return Terms(torch.where(weight > 0, value, 0.0), weight)
+
+    def _class_weight(self, n: Counts) -> Tensor:
+        classes = n.tp.shape[1]
+        if not self.background and classes == 1:
+            raise UserError(f"{self.label}: one output is the foreground, so background=False leaves nothing")
+        if self.class_weight is None:
+            return n.tp.new_ones(1, classes)
+        if len(self.class_weight) != classes:
+            raise UserError(f"{self.label}: class_weight has {len(self.class_weight)} entries for {classes} classes")
+        return n.tp.new_tensor([self.class_weight])
+
+
+class RegressionLoss(Loss):
+    """Sees the residual, output minus target. `formula` is a function of one number."""
+
+    @abstractmethod
+    def formula(self, residual: Tensor) -> Tensor: ...
+
+    def needs(self) -> Sequence[Lift]:
+        return (Residual(),)
+
+    def measure(self, prepared: Prepared) -> Terms:
+        residual, share = prepared[self.needs()[0]]
+        return average(self.formula(residual), share)
+
+
+class WrapperLoss(Loss):
+    """Changes the value of another loss, term by term. `formula` is a function of one non-negative number."""
+
+    loss: Loss = inner(lambda: Loss)
+
+    @abstractmethod
+    def formula(self, value: Tensor) -> Tensor: ...
+
+    @classmethod
+    def examples(cls):
+        from .expression import parse
+
+        return [cls(parse("Dice()")), cls(parse("CrossEntropy()"))]
+
+    def check(self) -> None:
+        if self.loss.range[0] < 0:
+            raise FieldError(f"{type(self).__name__} needs a loss that is never negative; {self.loss.label} can be")
+
+    def needs(self) -> Sequence[Lift]:
+        return self.loss.needs()
+
+    def measure(self, prepared: Prepared) -> Terms:
+        value, weight = self.loss.measure(prepared)
+        return Terms(self.formula(torch.where(weight > 0, value, 0.0)), weight)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        ends = torch.tensor(self.loss.range, dtype=torch.float64)
+        low, high = self.formula(ends).tolist()  # every wrapper rises with the value
+        return low, high

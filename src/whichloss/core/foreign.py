@@ -1,0 +1,135 @@
+"""Somebody else's code as a value: identified by its path, its arguments and a digest of its source."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from hashlib import sha256
+from importlib import import_module
+from inspect import getsourcefile, isclass, signature
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from .errors import ExpressionError, UserError
+from .loss import Loss
+from .prepare import Prepared
+from .terms import Terms
+from .value import Value
+
+Arguments = tuple[tuple[str | None, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Named:
+    """A path `package.module:name` and arguments. Without a source digest it is only a text, and cannot act."""
+
+    path: str
+    arguments: Arguments = ()
+    source: str = ""  # digest of the file that defines it; "" where the text came from a store, a table or a page
+
+    def spell(self, hide_defaults: bool) -> str:
+        def one(name: str | None, value: Any) -> str:
+            spelled = value.spell(hide_defaults) if isinstance(value, Value) else repr(value)
+            return spelled if name is None else f"{name}={spelled}"
+
+        path = self.path.rpartition(":")[2] if hide_defaults else self.path
+        return f"{path}({', '.join(one(*argument) for argument in self.arguments)})"
+
+    def target(self) -> Any:
+        """The object at the path, imported now."""
+        if not self.source:
+            raise UserError(
+                f"{self.path} is known only by its text here; it is imported where a person writes it, in a study"
+                " or on the command line"
+            )
+        return _import(self.path)
+
+    def call(self, function: Callable[..., Any], **more: Any) -> Any:
+        """`function` with the arguments of this value, and `more` where it takes them."""
+        takes = signature(function).parameters
+        anything = any(one.kind is one.VAR_KEYWORD for one in takes.values())
+        more = {name: value for name, value in more.items() if anything or name in takes}
+        positional = [value for name, value in self.arguments if name is None]
+        return function(*positional, **{name: value for name, value in self.arguments if name is not None} | more)
+
+
+class Foreign(Named, Loss):
+    """A callable `(logits, target)` or an `nn.Module` of somebody else's, as a loss.
+
+    A class is made with the arguments; a function is called with them. Its value is one term, so it can be summed
+    and wrapped; weights and ignored voxels are not known to it, and refused.
+    """
+
+    listed = False
+    examples = classmethod(lambda cls: [])
+
+    def measure(self, prepared: Prepared) -> Terms:
+        batch = prepared.batch
+        if batch.weight is not None or batch.ignore_index is not None:
+            raise UserError(f"{self.path} is not ours and knows no weight map and no ignore_index")
+        value = self._callable()(batch.output, batch.target)
+        if not isinstance(value, Tensor) or value.ndim:
+            raise UserError(f"{self.path} must give one number as a tensor, not {type(value).__name__}")
+        return Terms(value.reshape(1), value.new_ones(1))
+
+    def _callable(self) -> Callable[[Tensor, Tensor], Any]:
+        made = self.__dict__.get("_made")
+        if made is None:
+            target = self.target()
+            made = self.call(target) if isclass(target) else partial(target, **dict(self.arguments))
+            self._set("_made", made)
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_made"}
+
+
+Loss.foreign = Foreign
+
+
+def unresolved(kind: type[Value], path: str, arguments: Arguments) -> Value:
+    """A foreign name in a text that nobody vouches for: a value equal by its text, which cannot act."""
+    return _foreign(kind, path)(path=path, arguments=arguments)
+
+
+def resolve(kind: type[Value], path: str, arguments: Arguments) -> Value:
+    """A foreign name that a person wrote: one of our values if it is a class of this kind, else `Foreign`."""
+    found = _import(path)
+    if isclass(found) and issubclass(found, kind):
+        leading = iter([one.name for one in fields(found) if not one.kw_only])
+        given = {name or next(leading, "?"): value for name, value in arguments}
+        if wrong := set(given) - {one.name for one in fields(found)}:
+            raise ExpressionError(f"{path} has no field {sorted(wrong)[0]!r}")
+        return found(**given)
+    if not callable(found):
+        raise ExpressionError(f"{path} is {type(found).__name__}, not a class or a function")
+    return _foreign(kind, path)(path=path, arguments=arguments, source=source_digest(found))
+
+
+def source_digest(thing: Any) -> str:
+    """SHA-256 of the file that defines a class or a function; of its name where there is no file."""
+    try:
+        file = getsourcefile(thing)
+        return sha256(Path(file or "").read_bytes()).hexdigest()
+    except (TypeError, OSError):
+        return sha256(f"{thing.__module__}:{thing.__qualname__}".encode()).hexdigest()
+
+
+def _foreign(kind: type[Value], path: str) -> Any:
+    foreign = getattr(kind, "foreign", None)
+    if foreign is None:
+        raise ExpressionError(f"{path}: a {kind.__name__.lower()} of somebody else's cannot be used here")
+    return foreign
+
+
+def _import(path: str) -> Any:
+    module, _, name = path.partition(":")
+    try:
+        found: Any = import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found
+    except Exception as error:  # an optional import may fail in any way (a torchvision that does not fit, ...)
+        why = f"{type(error).__name__}: {error}"
+        raise ExpressionError(f"cannot import {path}: {why}; is its folder on the Python path?") from error

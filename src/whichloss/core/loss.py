@@ -1,0 +1,176 @@
+"""Loss: a frozen value that maps (output, target) to one number; and the algebra of losses."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from .card import Card
+from .errors import FieldError, UserError
+from .fields import real
+from .lift import Lift
+from .prepare import Prepared
+from .question import Batch
+from .task import Task
+from .terms import Terms, mean
+from .value import Value
+
+
+class Loss(Value):
+    """A callable `(logits, target)` for any training loop, and a value that knows its name, its card and its terms.
+
+    Logits are `(N, C, *S)`, never probabilities. What the target may be stands in `question.py`.
+    """
+
+    card: ClassVar[Card]
+    foreign: ClassVar[Any] = None  # the class of somebody else's losses; set by foreign.py
+
+    def __call__(
+        self, output: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int | None = None
+    ) -> Tensor:
+        """The weighted mean of the terms, one number.
+
+        output: (N, C, *S) logits. target: (N, *S) indices, or (N, C, *S). weight: (N, *S) or (N, C, *S), multiplied
+        after the activation; 0 leaves an element out. Elements whose target is `ignore_index` are left out too.
+        """
+        return mean(self.terms(output, target, weight, ignore_index=ignore_index))
+
+    def terms(
+        self, output: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int | None = None
+    ) -> Terms:
+        """One value per case or voxel, or per (image, class) for region losses, each with its weight."""
+        return self.measure(Prepared(Batch(output, target, weight, ignore_index), self.needs()))
+
+    @abstractmethod
+    def measure(self, prepared: Prepared) -> Terms:
+        """The terms, from a batch whose needs have been prepared."""
+
+    def needs(self) -> Sequence[Lift]:
+        """The lifts that must be prepared before `measure`."""
+        return ()
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Interval that holds the value of every term."""
+        return self.card.range
+
+    def leaves(self) -> Iterator["Loss"]:
+        """The losses of which this one is made; itself, if it is not made of others."""
+        parts = [part for part in self.parts() if isinstance(part, Loss)]
+        return (leaf for part in parts for leaf in part.leaves()) if parts else iter((self,))
+
+    # what the output means
+
+    def outputs(self, task: Task) -> int:
+        """How many outputs the network has under this loss."""
+        first, *others = [leaf.outputs(task) if leaf is not self else task.outputs for leaf in self.leaves()]
+        if any(other != first for other in others):
+            raise UserError(f"the parts of {self.label} need networks with different outputs")
+        return first
+
+    def exclusive(self, logits: Tensor) -> bool:
+        """Whether these logits answer which class of several, rather than yes or no for each channel."""
+        first = next(self.leaves())
+        return logits.shape[1] > 1 and getattr(first, "classes", "auto") != "independent"
+
+    def decide(self, logits: Tensor) -> Tensor:
+        """At the natural threshold: a class index (N, *S), or yes (1) and no (0) per channel (N, C, *S)."""
+        first = next(self.leaves())
+        if first is not self:
+            return first.decide(logits)
+        return logits.argmax(1) if self.exclusive(logits) else (logits > 0).long()
+
+    def probability(self, logits: Tensor) -> Tensor | None:
+        """The probabilities that the loss implies, of the logits' shape; None where it implies none."""
+        first = next(self.leaves())
+        if first is not self:
+            return first.probability(logits)
+        return logits.softmax(1) if self.exclusive(logits) else logits.sigmoid()
+
+    def module(self) -> nn.Module:
+        """The loss as an `nn.Module`, for frameworks that want one."""
+        return LossModule(self)
+
+    # algebra
+
+    def __add__(self, other: "Loss") -> "Loss":
+        if not isinstance(other, Loss):
+            return NotImplemented
+        return Sum(addends=_addends(self) + _addends(other))
+
+    def __rmul__(self, factor: float) -> "Loss":
+        try:
+            weight = real(factor, 0.0, open_low=True)
+        except TypeError:
+            return NotImplemented
+        except ValueError:
+            raise FieldError(f"a loss can be weighted by a finite number above 0, not by {factor!r}") from None
+        scaled = tuple((_scale(weight, old), loss) for old, loss in _addends(self))
+        return scaled[0][1] if len(scaled) == 1 and scaled[0][0] == 1.0 else Sum(addends=scaled)
+
+
+Addends = tuple[tuple[float, Loss], ...]
+
+
+class Sum(Loss):
+    """A weighted sum of losses. It has one term, its total, so that a wrapper can change the total."""
+
+    listed = False
+    addends: Addends
+
+    card = Card(source="", equation="", smooth=False, convex=False)
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return []
+
+    def needs(self) -> Sequence[Lift]:
+        return list(dict.fromkeys(lift for _, loss in self.addends for lift in loss.needs()))
+
+    def measure(self, prepared: Prepared) -> Terms:
+        total = sum(weight * mean(loss.measure(prepared)) for weight, loss in self.addends)
+        assert isinstance(total, Tensor)
+        return Terms(total.reshape(1), torch.ones_like(total).reshape(1))
+
+    def parts(self) -> Iterator[Value]:
+        return (loss for _, loss in self.addends)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        low, high = zip(*((weight * end for end in loss.range) for weight, loss in self.addends), strict=True)
+        return sum(low), sum(high)
+
+    def spell(self, hide_defaults: bool) -> str:
+        def one(weight: float, loss: Loss) -> str:
+            spelled = loss.spell(hide_defaults)
+            return spelled if weight == 1.0 else f"{weight!r} * {spelled}"
+
+        return " + ".join(one(*addend) for addend in self.addends)
+
+
+class LossModule(nn.Module):
+    """A loss as an `nn.Module`. It holds no weights."""
+
+    def __init__(self, loss: Loss) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        return self.loss(output, target, weight)
+
+    def extra_repr(self) -> str:
+        return self.loss.label
+
+
+def _addends(loss: Loss) -> Addends:
+    return loss.addends if isinstance(loss, Sum) else ((1.0, loss),)
+
+
+def _scale(factor: float, weight: float) -> float:
+    product = factor * weight
+    try:
+        return real(product, 0.0, open_low=True)
+    except ValueError:
+        raise FieldError(f"the weight {factor!r} * {weight!r} is beyond what a number can hold") from None

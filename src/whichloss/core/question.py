@@ -1,0 +1,122 @@
+"""The one rule for shapes: which question do logits and target ask, and which elements have a say?
+
+Logits are `(N, C, *S)`, always, never probabilities. An index target means exactly one class of several; one channel
+means a yes/no question; a target of the logits' shape with several channels must say which it is. Nothing else in the
+library looks at shapes, so formulas carry no mode, activation or axis, and 2-D, 3-D and plain classification are one.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .errors import ShapeError, UserError
+
+
+class Batch:
+    """What a loss is called with, as it came; and the question it asks, worked out once for all who share it."""
+
+    def __init__(
+        self, output: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int | None = None
+    ) -> None:
+        self.output, self.target, self.weight, self.ignore_index = output, target, weight, ignore_index
+        self._asked: dict[str, Question] = {}
+
+    def question(self, classes: str) -> "Question":
+        if classes not in self._asked:
+            self._asked[classes] = ask(self, classes)
+        return self._asked[classes]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Logits and target in one of two forms, and the weight of each element.
+
+    exclusive: one class of several. target: (N, *S) of indices, or (N, C, *S) of proportions (soft labels).
+    else:      a yes/no per channel. target: (N, C, *S), the proportion of yes.
+    logits (N, C, *S) in float32 or better, finite where nothing has a say; weight (N, 1, *S) or (N, C, *S).
+    """
+
+    logits: Tensor
+    target: Tensor
+    weight: Tensor
+    exclusive: bool
+
+    @property
+    def indexed(self) -> bool:
+        return self.target.ndim < self.logits.ndim
+
+    @cached_property
+    def proportions(self) -> Tensor:
+        """The target as (N, C, *S), one-hot where it was an index."""
+        if not self.indexed:
+            return self.target
+        classes = torch.arange(self.logits.shape[1], device=self.target.device)
+        classes = classes.reshape(1, -1, *[1] * (self.logits.ndim - 2))
+        return (self.target.unsqueeze(1) == classes).to(self.logits.dtype)
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        return self.logits.softmax(1) if self.exclusive else self.logits.sigmoid()
+
+    @cached_property
+    def log_probabilities(self) -> Tensor:
+        return F.log_softmax(self.logits, 1) if self.exclusive else F.logsigmoid(self.logits)
+
+
+def ask(batch: Batch, classes: str) -> Question:
+    """Apply the rule. `classes` is what the loss says: "auto", "exclusive" or "independent"."""
+    output, target = batch.output, batch.target
+    exclusive = _is_exclusive(output, target, classes)
+    logits = output.float() if output.dtype.itemsize < 4 else output
+    weight = _weight(batch, logits)
+    target = target.long() if target.ndim < output.ndim else target.to(logits.dtype)
+    if batch.ignore_index is not None:
+        ignored = batch.target == batch.ignore_index
+        target = torch.where(ignored, 0, target)
+        if exclusive and target.ndim == output.ndim:
+            ignored = ignored.any(1, keepdim=True)
+        elif exclusive:
+            ignored = ignored.unsqueeze(1)
+        weight = torch.where(ignored, 0.0, weight)
+    if batch.weight is not None or batch.ignore_index is not None:
+        # What has no say must not say NaN either, not even in the backward pass. Under softmax the channels
+        # depend on each other, so an element goes only when none of its channels has a say.
+        said = (weight > 0).any(1, keepdim=True) if exclusive else weight > 0
+        logits = torch.where(said, logits, 0.0)
+        target = target if target.ndim < output.ndim else torch.where(said, target, 0.0)
+    return Question(logits, target, weight, exclusive)
+
+
+def _is_exclusive(output: Tensor, target: Tensor, classes: str) -> bool:
+    if output.ndim < 2 or not output.is_floating_point():
+        raise ShapeError(output, target)
+    several = output.shape[1] > 1
+    if target.shape == output.shape:
+        if several and classes == "auto":
+            raise ShapeError(output, target, 'are ambiguous: say classes="exclusive" or classes="independent"')
+        if classes == "exclusive" and not several:
+            raise ShapeError(output, target, "have one channel, and one class excludes nothing")
+        return classes == "exclusive"
+    if target.shape == output.shape[:1] + output.shape[2:] and several and classes != "independent":
+        if target.is_floating_point():
+            raise ShapeError(output, target, "do not fit: class indices are integers; use target.long()")
+        return True
+    raise ShapeError(output, target)
+
+
+def _weight(batch: Batch, logits: Tensor) -> Tensor:
+    whole = (logits.shape[0], 1, *logits.shape[2:])
+    if batch.weight is None:
+        return logits.new_ones(()).expand(whole)
+    weight = batch.weight.to(logits.dtype)
+    if weight.shape == logits.shape:
+        return weight
+    if weight.shape == logits.shape[:1] + logits.shape[2:]:
+        return weight.unsqueeze(1)
+    raise UserError(
+        f"weight {tuple(weight.shape)} does not fit logits {tuple(logits.shape)}:"
+        " it must be (N, *S), one number an element, or (N, C, *S)"
+    )

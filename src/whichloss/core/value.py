@@ -1,0 +1,102 @@
+"""Value: frozen, comparable, hashable, picklable, printable. Losses, data sets, networks and metrics are values."""
+
+from abc import ABC
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, dataclass, field, fields
+from inspect import isabstract
+from typing import Any, ClassVar, Self, dataclass_transform
+
+from . import registry
+from .errors import FieldError
+from .fields import SPEC, choice, count, flag, fraction, inner, nonnegative, number, numbers, positive, text
+
+DEEPEST = 32  # values within values; texts of deeper trees are refused by the parser, so the trees are too
+
+
+@dataclass_transform(
+    frozen_default=True,
+    kw_only_default=True,
+    field_specifiers=(choice, count, field, flag, fraction, inner, nonnegative, number, numbers, positive, text),
+)
+class Value(ABC):
+    """A class below this one is either abstract or final, and a frozen dataclass of keyword-only, checked fields.
+
+    `repr` spells every field and identifies results: `parse(repr(value)) == value`.
+    `label` hides what is left at its default; it is for figures.
+    """
+
+    results_version: ClassVar[int] = 1  # raised by a person when results change
+    listed: ClassVar[bool] = True  # whether catalogues show it
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for base in cls.__mro__[1:]:
+            if base is not Value and issubclass(base, Value) and not isabstract(base) and not _is_kind(base):
+                raise TypeError(f"{base.__name__} is final: wrap it, or write a sibling, instead of {cls.__name__}")
+        dataclass(frozen=True, kw_only=True, repr=False)(cls)
+        registry.add(cls.kind(), cls)
+
+    @classmethod
+    def kind(cls) -> type:
+        """The class directly below `Value`: Loss, DataSet, Network, Metric, ..."""
+        return next(base for base in reversed(cls.__mro__) if base is not Value and issubclass(base, Value))
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """Instances with which tests, documentation and benchmarks show this class."""
+        return [cls()]
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            spec = one.metadata.get(SPEC)
+            if spec is not None:
+                try:
+                    self._set(one.name, spec(getattr(self, one.name)))
+                except FieldError as error:
+                    raise FieldError(f"{registry.spelled(type(self))}: {one.name} {error}") from None
+        self.check()
+        if self._depth() > DEEPEST:
+            raise FieldError(f"{type(self).__name__}: more than {DEEPEST} values within each other")
+
+    def check(self) -> None:
+        """What must hold between fields; raises FieldError."""
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # only while the value is being made
+
+    def parts(self) -> Iterator["Value"]:
+        """The values that this one holds."""
+        return (part for one in fields(self) if isinstance(part := getattr(self, one.name), Value))
+
+    def _depth(self) -> int:
+        return 1 + max((part._depth() for part in self.parts()), default=0)
+
+    def __repr__(self) -> str:
+        return self.spell(hide_defaults=False)
+
+    @property
+    def label(self) -> str:
+        """The short name for people: only what differs from the defaults."""
+        return self.spell(hide_defaults=True)
+
+    def spell(self, hide_defaults: bool) -> str:
+        """The expression of this value, every field (identity) or only what differs from the defaults (label)."""
+        name = type(self).__name__ if hide_defaults else registry.spelled(type(self))
+        own = type(self).__dict__.get("__annotations__", {})  # what is particular to a class comes before what it inherits
+        order = sorted(fields(self), key=lambda one: (one.kw_only, one.name not in own))
+        shown = [one for one in order if not (hide_defaults and _is_default(one, getattr(self, one.name)))]
+        parts = [self._spell_field(one, hide_defaults) for one in shown]
+        return f"{name}({', '.join(parts)})" if parts or not hide_defaults else name
+
+    def _spell_field(self, one: Field, hide_defaults: bool) -> str:
+        value = getattr(self, one.name)
+        spelled = value.spell(hide_defaults) if isinstance(value, Value) else repr(value)
+        return f"{one.name}={spelled}" if one.kw_only else spelled
+
+
+def _is_kind(cls: type) -> bool:
+    return Value in cls.__bases__
+
+
+def _is_default(one: Field, value: Any) -> bool:
+    return one.default is not MISSING and one.default == value

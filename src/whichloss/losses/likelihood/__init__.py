@@ -1,0 +1,1 @@
+"""Losses whose formula sees the log-probability of the truth."""

@@ -1,0 +1,47 @@
+"""Focal loss: cross-entropy that turns away from what is already right."""
+
+from math import inf, log
+
+import torch
+from torch import Tensor
+
+from whichloss.core import Card, LikelihoodLoss, fraction, nonnegative
+
+
+class Focal(LikelihoodLoss):
+    r"""Cross-entropy times a power of the error.
+
+    $$\ell = -\alpha_y (1 - p_y)^\gamma \ln p_y$$
+
+    A voxel that is right with p = 0.9 weighs a hundredth of what it does under cross-entropy (gamma = 2). The
+    operating point moves with gamma and alpha, so thresholded metrics need a tuned threshold.
+    """
+
+    gamma: float = nonnegative(2.0)
+    alpha: float | None = fraction(None, optional=True)  # of a yes, 1 - alpha of a no; only for independent classes
+
+    card = Card(
+        source="lin2017focal",
+        equation="(5)",
+        range=(0.0, inf),
+        smooth=True,
+        convex=False,
+        golden={(0.0,): 0.0, (log(0.5),): 0.25 * log(2), (log(0.1),): 0.81 * log(10)},
+        equals=(("Focal(gamma=0.0)", "CrossEntropy()"),),
+        note="gamma = 0 with alpha = 0.5 is half the cross-entropy. Neither alpha nor a class weight is divided out.",
+    )
+
+    @classmethod
+    def examples(cls):
+        return [cls(), cls(gamma=0.5), cls(gamma=2.0, alpha=0.25)]
+
+    def formula(self, log_p: Tensor) -> Tensor:
+        if self.gamma == 0:
+            return -log_p
+        error = -torch.expm1(log_p)  # 1 - p without cancellation
+        if self.gamma < 1:  # the slope of a power below 1 is infinite at 0, where p has rounded to 1
+            error = error.clamp_min(torch.finfo(log_p.dtype).tiny)
+        return -(error**self.gamma) * log_p
+
+    def prices(self) -> tuple[float, float]:
+        return (1.0, 1.0) if self.alpha is None else (self.alpha, 1 - self.alpha)

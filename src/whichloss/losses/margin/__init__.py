@@ -1,0 +1,1 @@
+"""Losses whose formula sees signed margins."""

@@ -1,0 +1,1 @@
+"""Losses whose formula sees soft TP, FP and FN of a region."""

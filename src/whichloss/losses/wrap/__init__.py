@@ -1,0 +1,1 @@
+"""Losses whose formula sees the value of another loss."""
