@@ -31,7 +31,8 @@ class RegionSums(Lift):
 
     def __call__(self, batch: Batch) -> Counts:
         question = batch.question(self.classes)
-        p, y = question.probabilities.flatten(2), question.proportions.flatten(2)
-        weight = question.weight.expand_as(question.logits).flatten(2)
+        images = (*question.logits.shape[:2], -1)
+        p, y = question.probabilities.reshape(images), question.proportions.reshape(images)
+        weight = question.weight.expand_as(question.logits).reshape(images)
         wp, wy = weight * p, weight * y
         return Counts((wp * y).sum(2), (wp * (1 - y)).sum(2), (wy * (1 - p)).sum(2), weight.sum(2))
