@@ -1,0 +1,188 @@
+"""Conduct a study: probe, run what is not finished, judge, and write table, verdict and page. Again is resume."""
+
+import difflib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from whichloss.core import UserError
+from whichloss.data import Cases, DataSet, find_file
+from whichloss.report import page
+from whichloss.stats import Plan, Verdict, judge, write
+
+from . import facts, machine
+from .execute import Ended, execute, plan_workers
+from .gather import gather
+from .probe import probe
+from .runs import Run, runs_of
+from .score import chances
+from .store import Store, write_text
+from .study import Study
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Conducted:
+    """What came of it."""
+
+    verdict: Verdict
+    report: Path
+    failed: int  # runs that did not finish
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study with its data at hand and its runs spelled out."""
+
+    study: Study
+    store: Store
+    roots: list[Path]
+    data: dict[DataSet, Cases]
+    runs: list[Run]
+
+    @property
+    def missing(self) -> list[Run]:
+        return [run for run in self.runs if not self.store.finished(run.key)]
+
+
+class Listener:
+    """Hears how the work goes; the command line draws a bar from it."""
+
+    def begin(self, total: int, workers: int) -> None: ...
+
+    def ended(self, one: Ended) -> None: ...
+
+    def end(self) -> None: ...
+
+
+def prepare(study: Study, store: str | Path, roots: Sequence[Path] = ()) -> Prepared:
+    """Read the data and spell out the runs; refuses a study whose protocol changed under its name."""
+    kept = Store(store)
+    kept.clean()
+    _same_protocol(study, kept)
+    data = {one: one.load(list(roots)) for one in study.data}
+    splits = str(find_file(study.design.splits, list(roots))) if study.design.splits else ""
+    return Prepared(study, kept, list(roots), data, list(runs_of(study, data, splits)))
+
+
+def conduct(
+    study: Study,
+    store: str | Path = "whichloss-runs",
+    *,
+    roots: Sequence[Path] = (),
+    workers: int | None = None,
+    allow_mixed: bool = False,
+    listener: Listener | None = None,
+) -> Conducted:
+    """Run and report. What is finished in the store is never computed again."""
+    prepared = prepare(study, store, roots)
+    run_missing(prepared, workers, listener or Listener())
+    return report(prepared, allow_mixed=allow_mixed)
+
+
+def run_missing(prepared: Prepared, workers: int | None, listener: Listener) -> None:
+    study, store, missing = prepared.study, prepared.store, prepared.missing
+    for run in {(run.loss, run.data, run.network): run for run in reversed(prepared.runs)}.values():
+        probe(run, prepared.data[run.data])
+    folder = store.study(study.name)
+    write_text(folder / "study.yaml", as_yaml(study))
+    write_text(folder / "protocol.json", json.dumps(study.fixed(), indent=1, sort_keys=True))
+    count = plan_workers(study.training.device, workers)[0]
+
+    def ended(one: Ended) -> None:
+        if not one.recorded:
+            cases = prepared.data[one.run.data]
+            store.write(one.run.key, _obituary(one, cases, study), {})
+        listener.ended(one)
+
+    listener.begin(len(missing), min(count, len(missing)))
+    try:
+        execute(
+            missing, study.metrics, store, prepared.roots, folder,
+            device=study.training.device, workers=workers, ended=ended,
+        )  # fmt: skip
+    finally:
+        listener.end()
+
+
+def report(prepared: Prepared, *, allow_mixed: bool = False) -> Conducted:
+    """Table, verdict and page from whatever is finished."""
+    study, store = prepared.study, prepared.store
+    found = facts.ended(prepared.runs, store)
+    if not found:
+        raise UserError(f"no run of {study.name} has ended in {store.folder}; start with: whichloss run")
+    if not allow_mixed:
+        facts.check_alike(found, study)
+    folder = store.study(study.name)
+    table = list(facts.rows(study, found, store, prepared.data))
+    write(folder / "results.csv", table)
+    write_text(folder / "costs.csv", facts.costs(found))
+    verdict = judge(table, plan_of(study, len({(run.seed, run.fold) for run in prepared.runs})))
+    write_text(folder / "verdict.json", json.dumps(verdict.to_json(), indent=1, allow_nan=False))
+    record = gather(study, verdict, table, found, store, prepared.data, as_yaml(study))
+    write_text(folder / "report.html", page(record))
+    failed = sum(record["outcome"] != "finished" for _, record in found)
+    return Conducted(verdict, folder / "report.html", failed)
+
+
+def plan_of(study: Study, pairs: int) -> Plan:
+    """What was decided before any result was seen."""
+    return Plan(
+        study=study.name,
+        question=study.question,
+        primary=repr(study.primary),
+        primary_label=study.primary.title,
+        baseline=repr(study.baseline),
+        losses=tuple(map(repr, study.losses)),
+        labels=study.labels,
+        rope=study.rope,
+        design=study.design.kind,
+        higher_is_better=study.primary.higher_is_better,
+        data=repr(study.cell.data or study.data[0]),
+        network=repr(study.cell.network or study.network[0]),
+        pairs=pairs,
+    )
+
+
+def as_yaml(study: Study) -> str:
+    """The study as it was understood, every default spelled."""
+    return yaml.safe_dump(study.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True, width=110)
+
+
+def _same_protocol(study: Study, store: Store) -> None:
+    kept = store.study(study.name) / "protocol.json"
+    if not kept.exists():
+        return
+    old, new = json.loads(kept.read_text()), study.fixed()
+    if old == new:
+        return
+    lines = [json.dumps(one, indent=1, sort_keys=True).splitlines() for one in (old, new)]
+    changes = [line for line in difflib.unified_diff(*lines, lineterm="", n=0) if line[:2] not in ("--", "++", "@@")]
+    raise UserError(
+        f"{study.name} has been run with another protocol in {store.folder}:\n"
+        + "\n".join(f"    {line}" for line in changes)
+        + "\n  give this study a name of its own (name: in the file, or --name NAME);"
+        " runs that both need are still computed once"
+    )
+
+
+def _obituary(one: Ended, cases: Cases, study: Study) -> dict[str, Any]:
+    """The record of a run whose worker could not write it."""
+    split = one.run.split(cases)
+    labels = cases.labels[list(split.fold.test)]
+    return {
+        "key": one.run.key,
+        "spec": one.run.spec,
+        "n_train": split.n_train,
+        "n_test": split.n_test,
+        "chance": chances(study.metrics, labels, cases.task),
+        "scores": {},
+        "beside": {"source": machine.source()},
+        "outcome": one.outcome,
+        "message": one.message,
+    }

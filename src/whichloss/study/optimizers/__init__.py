@@ -1,0 +1,1 @@
+"""Optimisers as values, one file each: torch's own, with the fields that a study may set."""

@@ -1,0 +1,24 @@
+"""Stochastic gradient descent."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from whichloss.core import flag, fraction, nonnegative, positive
+
+from .optimizer import Optimizer
+
+
+class SGD(Optimizer):
+    """Steps along the gradient, with momentum; the scale of a loss is a learning rate under it."""
+
+    lr: float = positive(0.01)
+    momentum: float = fraction(0.9)
+    nesterov: bool = flag(False)
+    weight_decay: float = nonnegative(0.0)
+
+    def build(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.SGD(
+            weights, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay
+        )

@@ -1,0 +1,55 @@
+"""Look before the first run: does every term of every loss give a number and a gradient on real cases?"""
+
+import torch
+
+from whichloss.core import Loss, Sum, UserError
+from whichloss.data import Cases
+
+from .runs import Run
+
+
+def probe(run: Run, cases: Cases, size: int = 8) -> None:
+    """Raises UserError naming the loss, or the part of one, that could not teach this network anything."""
+    split = run.split(cases)
+    chosen = _both_ways(cases, split.fit, size)
+    torch.manual_seed(run.stream("weights"))
+    network = run.network.build(cases.task, run.loss.outputs(cases.task))
+    try:
+        logits = network(cases.images[chosen])
+    except Exception as error:
+        raise UserError(
+            f"{run.network.label} cannot read images {tuple(cases.images.shape[1:])} of {run.data.label}:"
+            f" {type(error).__name__}: {error}"
+        ) from error
+    expected = (len(chosen), run.loss.outputs(cases.task), *(cases.task.size if cases.task.kind == "segmentation" else ()))
+    if tuple(logits.shape) != expected:
+        raise UserError(f"{run.network.label} gives {tuple(logits.shape)} where the task needs {expected}")
+    target = cases.task.target(cases.labels[chosen], logits)
+    for term in terms_of(run.loss):
+        leaf = logits.detach().requires_grad_()
+        value = term(leaf, target)
+        part = "" if term is run.loss else f" in {run.loss.label}"
+        if not value.isfinite():
+            raise UserError(f"{term.label}{part} is {float(value)} on the first cases of {run.data.label}")
+        gradient = torch.autograd.grad(value, leaf, allow_unused=True)[0] if value.requires_grad else None
+        if gradient is None or not gradient.isfinite().all() or not gradient.any():
+            raise UserError(f"{term.label}{part} has no gradient on the first cases of {run.data.label}: it cannot teach")
+
+
+def terms_of(loss: Loss) -> list[Loss]:
+    """A loss and, where it is made of several, each of them."""
+    if isinstance(loss, Sum):
+        return [loss, *(term for _, part in loss.addends for term in terms_of(part))]
+    return [loss, *(term for part in loss.parts() if isinstance(part, Loss) for term in terms_of(part))]
+
+
+def _both_ways(cases: Cases, candidates: tuple[int, ...], size: int) -> list[int]:
+    """A few cases in which, if at all possible, not everything is of one class."""
+    if cases.task.kind == "classification":
+        by_class: dict[int, list[int]] = {}
+        for at in candidates:
+            by_class.setdefault(int(cases.labels[at]), []).append(at)
+        mixed = [one for group in zip(*by_class.values(), strict=False) for one in group]
+        return (mixed or list(candidates))[:size]
+    busy = [at for at in candidates if cases.labels[at].any()]
+    return (busy or list(candidates))[:size]

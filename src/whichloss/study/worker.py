@@ -1,0 +1,148 @@
+"""A worker process: takes runs from its parent, one line of JSON each, and keeps their results in the store.
+
+It ends when its parent does. Whatever it dies of costs its own run and no other.
+"""
+
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from whichloss.core import UserError, parse
+from whichloss.data import Cases, DataSet
+from whichloss.metrics.metric import Metric
+from whichloss.networks import Network
+
+from . import machine
+from .runs import Run
+from .score import chances, scores
+from .store import Store, compact
+from .study import Design, Training
+from .train import Diverged, train
+
+
+def order(run: Run, metrics: list[str], device: str) -> dict[str, Any]:
+    """What a parent sends for one run; `read_order` is the way back."""
+    return {
+        "loss": repr(run.loss),
+        "data": repr(run.data),
+        "digest": run.digest,
+        "network": repr(run.network),
+        "design": run.design.model_dump(mode="json"),
+        "splits": run.splits,
+        "splits_file": run.splits_file,
+        "fold": run.fold,
+        "seed": run.seed,
+        "training": run.training.model_dump(mode="json"),
+        "metrics": metrics,
+        "device": device,
+        "key": run.key,
+    }
+
+
+def read_order(order: Mapping[str, Any]) -> tuple[Run, list[Metric]]:
+    # the texts come from a study that a person wrote, so names of their own are imported
+    from whichloss.core import Loss
+
+    run = Run(
+        loss=parse(order["loss"], Loss, imports=True),
+        data=parse(order["data"], DataSet, imports=True),
+        digest=order["digest"],
+        network=parse(order["network"], Network, imports=True),
+        design=Design(**order["design"]),
+        splits=order["splits"],
+        splits_file=order["splits_file"],
+        fold=order["fold"],
+        seed=order["seed"],
+        training=Training(**order["training"]),
+    )
+    if run.key != order["key"]:
+        raise UserError("the code or the study file changed while the study was running; run it again")
+    return run, [parse(text, Metric, imports=True) for text in order["metrics"]]
+
+
+def compute(run: Run, metrics: list[Metric], cases: Cases, device: torch.device) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One run: its record and its outputs. Divergence, errors and lack of memory are outcomes, not exceptions."""
+    split = run.split(cases)
+    test_labels = cases.labels[list(split.fold.test)]
+    record: dict[str, Any] = {
+        "key": run.key,
+        "spec": run.spec,
+        "n_train": split.n_train,
+        "n_test": split.n_test,
+        "chance": chances(metrics, test_labels, cases.task),
+        "scores": {},
+        "beside": machine.facts(device),
+        "streams": {name: run.stream(name) for name in ("folds", "inner", "weights", "order", "noise")},
+        "outcome": "finished",
+        "message": "",
+    }
+    outputs: dict[str, Any] = {}
+    machine.start_peak(device)
+    try:
+        trained = train(run, cases, split, device)
+        outputs = {
+            "inner": compact(trained.inner),
+            "test": compact(trained.test),
+            "inner_labels": small(cases.labels[list(split.inner)]),
+            "test_labels": small(test_labels),
+            "inner_cases": torch.tensor(split.inner),
+            "test_cases": torch.tensor(split.fold.test),
+        }
+        record["curve"], record["seconds"] = trained.curve, trained.seconds
+        record["scores"] = scores(metrics, outputs, cases.task)
+    except Diverged as error:
+        record |= {"outcome": "diverged", "message": str(error)}
+    except Exception as error:
+        outcome = "out_of_memory" if machine.out_of_memory(error) else "error"
+        record |= {"outcome": outcome, "message": f"{type(error).__name__}: {error}"}
+        traceback.print_exc()
+    if record["outcome"] != "finished":
+        outputs = {}
+    record["peak_memory_mib"] = machine.peak_memory(device)
+    return record, outputs
+
+
+def small(labels: torch.Tensor) -> torch.Tensor:
+    return labels.to(torch.uint8) if int(labels.max()) < 256 else labels.to(torch.int32)
+
+
+def serve(store: Store, roots: list[Path]) -> None:
+    replies = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever else is printed, by anybody's code, must not mix with the replies
+    orders: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    loaded: dict[DataSet, Cases] = {}
+    while True:
+        message = json.loads(orders.get())
+        try:
+            run, metrics = read_order(message)
+            if run.data not in loaded:
+                loaded[run.data] = run.data.load(roots)
+            if loaded[run.data].digest != run.digest:
+                raise UserError(f"{run.data.label} changed while the study was running; run it again")
+            record, outputs = compute(run, metrics, loaded[run.data], torch.device(message["device"]))
+            store.write(run.key, record, outputs)
+            reply = {"outcome": record["outcome"], "message": record["message"]}
+        except Exception as error:
+            traceback.print_exc()
+            reply = {"outcome": "error", "message": f"{type(error).__name__}: {error}", "unrecorded": True}
+        replies.write(json.dumps(reply) + "\n")
+
+
+def _listen(orders: "queue.Queue[str]") -> None:
+    for line in sys.stdin:
+        orders.put(line)
+    os._exit(0)  # the parent is gone, and with it the reason to go on
+
+
+if __name__ == "__main__":
+    serve(Store(sys.argv[1]), [Path(root) for root in sys.argv[2:]])
