@@ -40,7 +40,7 @@ class MarginLoss(Loss):
         return (Margins(self.classes, self.lift, self.scores, self.targets),)
 
     def measure(self, prepared: Prepared) -> Terms:
-        margin, share, asked = prepared[self.needs()[0]]
+        margin, share, asked = prepared[self.lifts[0]]
         margin = torch.where(share > 0, margin, 0.0)  # what has no say must not send NaN backwards
         value, weight = average(self.formula(margin), share)
         return Terms(value * asked if self.per_class == "sum" else value, weight)
@@ -78,7 +78,7 @@ class LikelihoodLoss(Loss):
         return (LogProbability(self.classes),)
 
     def measure(self, prepared: Prepared) -> Terms:
-        log_p, share, yes = prepared[self.needs()[0]]
+        log_p, share, yes = prepared[self.lifts[0]]
         value = self.formula(torch.where(share > 0, log_p, -1.0))  # what has no say must not send NaN backwards
         prices = self.prices()
         if prices != (1.0, 1.0):
@@ -117,7 +117,7 @@ class RegionLoss(Loss):
         return (RegionSums(self.classes),)
 
     def measure(self, prepared: Prepared) -> Terms:
-        n: Counts = prepared[self.needs()[0]]
+        n: Counts = prepared[self.lifts[0]]
         weight = self._class_weight(n)
         if self.over != "image":
             n = Counts(*(sums.sum(0, keepdim=True) for sums in n))
@@ -163,7 +163,7 @@ class RegressionLoss(Loss):
         return (Residual(),)
 
     def measure(self, prepared: Prepared) -> Terms:
-        residual, share = prepared[self.needs()[0]]
+        residual, share = prepared[self.lifts[0]]
         return average(self.formula(residual), share)
 
 

@@ -26,6 +26,11 @@ class Loss(Value):
 
     card: ClassVar[Card]
     foreign: ClassVar[Any] = None  # the class of somebody else's losses; set by foreign.py
+    lifts: ClassVar[tuple[Lift, ...]]  # needs(), worked out when the loss is made; not a field
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set("lifts", tuple(self.needs()))
 
     def __call__(
         self, output: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int | None = None
@@ -41,7 +46,7 @@ class Loss(Value):
         self, output: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int | None = None
     ) -> Terms:
         """One value per case or voxel, or per (image, class) for region losses, each with its weight."""
-        return self.measure(Prepared(Batch(output, target, weight, ignore_index), self.needs()))
+        return self.measure(Prepared(Batch(output, target, weight, ignore_index), self.lifts))
 
     @abstractmethod
     def measure(self, prepared: Prepared) -> Terms:

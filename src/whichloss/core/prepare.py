@@ -29,7 +29,7 @@ class Prepared:
         self._made = made
 
     def __getitem__(self, lift: Lift) -> Any:
-        return self._made[self._needs.index(lift)]
+        return next(made for need, made in zip(self._needs, self._made, strict=True) if need == lift)
 
 
 def fill(fused: Fused | None) -> None:

@@ -5,9 +5,6 @@ means a yes/no question; a target of the logits' shape with several channels mus
 library looks at shapes, so formulas carry no mode, activation or axis, and 2-D, 3-D and plain classification are one.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -30,7 +27,6 @@ class Batch:
         return self._asked[classes]
 
 
-@dataclass(frozen=True)
 class Question:
     """Logits and target in one of two forms, and the weight of each element.
 
@@ -39,31 +35,40 @@ class Question:
     logits (N, C, *S) in float32 or better, finite where nothing has a say; weight (N, 1, *S) or (N, C, *S).
     """
 
-    logits: Tensor
-    target: Tensor
-    weight: Tensor
-    exclusive: bool
+    def __init__(self, logits: Tensor, target: Tensor, weight: Tensor, exclusive: bool) -> None:
+        self.logits, self.target, self.weight, self.exclusive = logits, target, weight, exclusive
+        self.indexed = target.ndim < logits.ndim
+        self._probabilities: Tensor | None = None
+        self._log_probabilities: Tensor | None = None
+        self._proportions: Tensor | None = None
+
+    # each worked out once for all who share the question; functools.cached_property does not compile
 
     @property
-    def indexed(self) -> bool:
-        return self.target.ndim < self.logits.ndim
-
-    @cached_property
     def proportions(self) -> Tensor:
         """The target as (N, C, *S), one-hot where it was an index."""
-        if not self.indexed:
-            return self.target
+        if self._proportions is None:
+            self._proportions = self._one_hot() if self.indexed else self.target
+        return self._proportions
+
+    @property
+    def probabilities(self) -> Tensor:
+        if self._probabilities is None:
+            self._probabilities = self.logits.softmax(1) if self.exclusive else self.logits.sigmoid()
+        return self._probabilities
+
+    @property
+    def log_probabilities(self) -> Tensor:
+        if self._log_probabilities is None:
+            self._log_probabilities = (
+                F.log_softmax(self.logits, 1) if self.exclusive else F.logsigmoid(self.logits)
+            )
+        return self._log_probabilities
+
+    def _one_hot(self) -> Tensor:
         classes = torch.arange(self.logits.shape[1], device=self.target.device)
         classes = classes.reshape(1, -1, *[1] * (self.logits.ndim - 2))
         return (self.target.unsqueeze(1) == classes).to(self.logits.dtype)
-
-    @cached_property
-    def probabilities(self) -> Tensor:
-        return self.logits.softmax(1) if self.exclusive else self.logits.sigmoid()
-
-    @cached_property
-    def log_probabilities(self) -> Tensor:
-        return F.log_softmax(self.logits, 1) if self.exclusive else F.logsigmoid(self.logits)
 
 
 def ask(batch: Batch, classes: str) -> Question:

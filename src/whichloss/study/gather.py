@@ -31,13 +31,12 @@ def gather(
     finished = [(run, record) for run, record in here if record["outcome"] == "finished"]
     labels = study.labels
     curves = [*_learning(finished, labels, data[cell_data]), *_roc(finished, labels, data[cell_data], store)]
-    titles = {repr(metric): metric.title for metric in study.metrics}
     return Record(
         study=study.name,
         question=study.question,
         verdict=verdict.to_json(),
         results=tuple(
-            row._asdict() | {"metric": titles[row.metric]}
+            row._asdict()
             for row in table
             if row.data == repr(cell_data) and row.network == repr(cell_network)
         ),
@@ -46,7 +45,7 @@ def gather(
         failures=tuple(_failures(here, labels)),
         provenance=_provenance(study, found, data),
         study_text=study_text,
-        labels=labels,
+        labels=labels | {repr(metric): metric.title for metric in study.metrics},
     )
 
 

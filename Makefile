@@ -1,0 +1,52 @@
+# Everything happens in .venv, which is made on first use: `make demo` and `make test` are all that anyone needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# the tests compute in several processes; more threads than cores make a shared CPU many times slower
+THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test check docs bench clean format
+
+demo: $(VENV)/.study
+	$(BIN)/whichloss run demo
+
+test: $(VENV)/.dev
+	$(THREADS) $(BIN)/python -m pytest --numprocesses=auto
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# the tables under docs/results, from a store that holds their runs (or after computing what is missing)
+docs: $(VENV)/.study
+	$(BIN)/whichloss run nuclei --data-root $(DATA)
+	$(BIN)/whichloss report nuclei --data-root $(DATA) --markdown docs/results/nuclei.md
+
+DATA ?= ../shared/data/dsb2018
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.imports
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "whichloss needs Python 3.11 or newer: make PYTHON=python3.x"'
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and alone: what needs it then finds the tested build instead of fetching another
+$(VENV)/.study: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) torch
+	$(PIP) --editable '.[study]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.study
+	$(PIP) --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis whichloss-runs

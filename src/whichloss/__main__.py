@@ -1,0 +1,5 @@
+"""`python -m whichloss`."""
+
+from whichloss.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""The command line: each verb a few lines over the packages below."""

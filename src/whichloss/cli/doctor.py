@@ -1,0 +1,66 @@
+"""`whichloss doctor`: what this installation can and cannot do, and how to mend it."""
+
+import os
+import platform
+import shutil
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+from .main import Exit
+
+NEEDED = ("torch", "numpy", "scipy", "sklearn", "pydantic", "yaml", "typer", "rich", "plotly", "jinja2", "safetensors", "PIL")
+EXTRAS = {
+    "medical": ("nibabel", "SimpleITK", "pydicom", "tifffile"),
+    "monai": ("monai",),
+    "ray": ("ray",),
+    "slurm": ("submitit",),
+    "attribution": ("captum",),
+}
+
+
+def examine() -> Exit:
+    """Prints one line a finding; the exit code says whether anything needed is missing."""
+    import torch
+
+    import whichloss
+    from whichloss.study.execute import plan_workers
+    from whichloss.study.machine import cores
+
+    print(f"whichloss {whichloss.__version__}, Python {platform.python_version()}, torch {torch.__version__}")
+    broken = [name for name in NEEDED if not _imports(name)]
+    for name in broken:
+        print(f"BROKEN   {name} does not import: pip install 'whichloss[study]' -c constraints.txt")
+    workers, threads, devices = plan_workers("auto", None)
+    print(f"ok       {cores()} cores: studies use {workers} workers of {threads} threads on {devices[0]}")
+    if not torch.cuda.is_available():
+        print("note     no CUDA device: studies run on the CPU")
+    print(f"{'ok   ' if shutil.which('g++') else 'note '}    C++ compiler {'found' if shutil.which('g++') else 'missing: torch.compile needs one on a CPU'}")
+    print("note     losses run as plain torch: no fused kernels in this version")
+    if _installed("torchvision") and not _imports("torchvision"):
+        print(
+            "WARNING  torchvision is installed and does not import beside this torch; torchmetrics, lightning and timm"
+            " die with it.\n         mend: pip uninstall torchvision (whichloss never needs it)"
+        )
+    for extra, names in EXTRAS.items():
+        missing = [name for name in names if not _imports(name)]
+        state = f"missing {', '.join(missing)}: pip install 'whichloss[{extra}]'" if missing else "ready"
+        print(f"extra    {extra}: {state}")
+    if not os.access(".", os.W_OK):
+        print("WARNING  the current folder cannot be written to: use --store DIR")
+    return Exit.FAILED if broken else Exit.DONE
+
+
+def _imports(name: str) -> bool:
+    try:
+        import_module(name)
+    except Exception:  # a package that does not fit can fail in any way, not only with ImportError
+        return False
+    return True
+
+
+def _installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,130 @@
+"""whichloss: which loss function should this network be trained with?
+
+Nothing heavy is imported here, so that help answers at once; each verb imports what it needs.
+"""
+
+import os
+import sys
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    DONE = 0
+    FAILED = 1  # a run, a promise
+    MISTAKE = 2  # the user's; one clear message
+    NO_WINNER = 3  # with --require-winner
+    INTERRUPTED = 130
+
+
+app = typer.Typer(
+    help="Which loss function should this network be trained with?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")]
+StoreOption = Annotated[Path, typer.Option("--store", help="Folder that keeps finished runs.")]
+RootOption = Annotated[Path | None, typer.Option("--data-root", help="Folder in which the study's data lie.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value: another value for one key of the study; may be repeated.")
+]
+NameOption = Annotated[str | None, typer.Option("--name", help="Name of the study, instead of the file's.")]
+MixedOption = Annotated[
+    bool, typer.Option("--allow-mixed", help="Compare runs even if versions, device or threads differ.")
+]
+
+
+@app.command()
+def losses(
+    name: Annotated[str | None, typer.Argument(help="One loss, by name or expression.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """The catalogue of losses, or one of them: formula, card, curve, source."""
+    from .losses import show_catalogue, show_loss
+
+    show_loss(name, as_json) if name else show_catalogue(as_json)
+
+
+@app.command()
+def run(
+    study: StudyArgument,
+    store: StoreOption = Path("whichloss-runs"),
+    data_root: RootOption = None,
+    changes: SetOption = None,
+    name: NameOption = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; default one a core, or a GPU.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be run, and how long it may take.")] = False,
+    allow_mixed: MixedOption = False,
+    require_winner: Annotated[
+        bool, typer.Option("--require-winner", help="Exit with 3 unless one loss alone is the best.")
+    ] = False,
+) -> None:
+    """Probe, run what is not finished, and judge. Running again resumes."""
+    from .study import run_study
+
+    raise typer.Exit(run_study(study, store, data_root, changes, name, workers, plan, allow_mixed, require_winner))
+
+
+@app.command()
+def report(
+    study: StudyArgument,
+    store: StoreOption = Path("whichloss-runs"),
+    data_root: RootOption = None,
+    changes: SetOption = None,
+    name: NameOption = None,
+    allow_mixed: MixedOption = False,
+    markdown: Annotated[Path | None, typer.Option(help="Also write the verdict and its table as Markdown.")] = None,
+) -> None:
+    """Table, verdict and page from whatever is finished."""
+    from .study import report_study
+
+    raise typer.Exit(report_study(study, store, data_root, changes, name, allow_mixed, markdown))
+
+
+@app.command()
+def doctor() -> None:
+    """What this installation can and cannot do, and how to mend it."""
+    from .doctor import examine
+
+    raise typer.Exit(examine())
+
+
+def main() -> Any:
+    """The console command. A mistake of the user's is one message, not a traceback."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as end:
+        sys.exit(int(end.exit_code))
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted; finished runs are kept, and the same command resumes", file=sys.stderr)
+        sys.exit(Exit.INTERRUPTED)
+    except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.exit(Exit.DONE)
+        if not _is_mistake(error):
+            raise
+        print(f"whichloss: {_text(error)}", file=sys.stderr)
+        sys.exit(Exit.MISTAKE)
+
+
+def _is_mistake(error: Exception) -> bool:
+    """Errors by which our packages speak to users, and those of the command line's own parser."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return bool(names & {"UserError", "TableError", "ClickException"})
+
+
+def _text(error: Exception) -> str:
+    return error.format_message() if hasattr(error, "format_message") else str(error)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.getcwd())
+    main()

@@ -1,0 +1,75 @@
+"""The verdict and its table as Markdown, for a document that must not go stale: one command writes it again."""
+
+from whichloss.stats import read
+from whichloss.study import facts
+from whichloss.study.conduct import Conducted, Prepared
+
+
+def as_markdown(prepared: Prepared, done: Conducted) -> str:
+    study, verdict = prepared.study, done.verdict.to_json()
+    comparisons = {one["loss"]: one for one in verdict["comparisons"]}
+    lines = [
+        f"# {study.name}",
+        "",
+        f"**{study.question}**",
+        "",
+        *(f"{sentence}  " for sentence in verdict["sentences"]),
+        "",
+        *(f"*{warning}*  " for warning in verdict["warnings"]),
+        "",
+        f"Mean and standard deviation of {study.primary.title} over {verdict['design']['pairs']} runs a loss;"
+        f" difference to {verdict['baseline_label']} with simultaneous"
+        f" {verdict['confidence']:.0%} interval; rope {study.rope:g}.",
+        "",
+        "| loss | mean | sd | failed | difference | interval | decision | cannot be told from the best |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for loss in verdict["losses"]:
+        one = comparisons.get(loss["loss"])
+        cells = ["", "", "baseline"] if one is None else [
+            _signed(one["difference"]), f"{_signed(one['low'])} to {_signed(one['high'])}", one["decision"],
+        ]  # fmt: skip
+        lines.append(
+            f"| `{loss['label']}` | {_number(loss['mean'])} | {_number(loss['sd'])} | {loss['failed']} |"
+            f" {cells[0]} | {cells[1]} | {cells[2]} | {'yes' if loss['in_best_set'] else 'no'} |"
+        )
+    lines += ["", *_secondary(prepared, done), *_conditions(prepared)]
+    return "\n".join(lines) + "\n"
+
+
+def _secondary(prepared: Prepared, done: Conducted) -> list[str]:
+    """Means of the other metrics, which decide nothing."""
+    study = prepared.study
+    rows = [row for row in read(done.report.parent / "results.csv") if row.split == "test" and row.value is not None]
+    others = [metric for metric in study.metrics if metric != study.primary]
+    lines = ["Descriptive, deciding nothing:", "", "| loss | " + " | ".join(one.title for one in others) + " |"]
+    lines.append("|---" * (len(others) + 1) + "|")
+    for loss in study.losses:
+        cells = []
+        for metric in others:
+            values = [row.value for row in rows if row.loss == repr(loss) and row.metric == repr(metric) and row.value is not None]
+            cells.append(_number(sum(values) / len(values)) if values else "")
+        lines.append(f"| `{study.labels[repr(loss)]}` | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def _conditions(prepared: Prepared) -> list[str]:
+    study = prepared.study
+    found = facts.ended(prepared.runs, prepared.store)
+    seconds = [record["seconds"] for _, record in found if record.get("seconds") is not None]
+    beside = {name: value for _, record in found for name, value in record["beside"].items() if name != "source"}
+    return [
+        f"Data: {', '.join(f'`{one.label}` ({len(cases.ids)} cases)' for one, cases in prepared.data.items())}.",
+        f"Network: {', '.join(f'`{one.label}`' for one in study.network)}. Optimizer: `{study.training.optimizer.label}`,"
+        f" {'; '.join(f'{stage.epochs} epochs of batch {stage.batch}' for stage in study.training.stages)}.",
+        f"Computed with {', '.join(f'{name} {value}' for name, value in sorted(beside.items()))};"
+        f" {sum(seconds) / max(1, len(seconds)):.0f} s a run, {sum(seconds) / 60:.0f} min of one worker in all.",
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _signed(value: float | None) -> str:
+    return "?" if value is None else f"{value:+.4f}"

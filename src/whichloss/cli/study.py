@@ -1,0 +1,126 @@
+"""`whichloss run` and `whichloss report`: a study from the command line."""
+
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from whichloss.stats import Verdict
+from whichloss.study.conduct import Conducted, Listener, Prepared, prepare, report, run_missing
+from whichloss.study.estimate import estimate
+from whichloss.study.execute import Ended
+from whichloss.study.read import find_study, read_study
+
+from .main import Exit
+from .markdown import as_markdown
+
+
+def run_study(
+    source: str,
+    store: Path,
+    data_root: Path | None,
+    changes: list[str] | None,
+    name: str | None,
+    workers: int | None,
+    plan: bool,
+    allow_mixed: bool,
+    require_winner: bool,
+) -> Exit:
+    sys.path.insert(0, "")  # a study may name code that lies beside it
+    study = read_study(source, changes, name)
+    prepared = prepare(study, store, _roots(source, data_root))
+    if plan:
+        print(estimate(prepared, workers))
+        return Exit.DONE
+    run_missing(prepared, workers, Bar(len(prepared.runs) - len(prepared.missing)))
+    done = report(prepared, allow_mixed=allow_mixed)
+    _tell(prepared, done)
+    if done.failed:
+        return Exit.FAILED
+    return Exit.NO_WINNER if require_winner and not _has_winner(done.verdict) else Exit.DONE
+
+
+def report_study(
+    source: str,
+    store: Path,
+    data_root: Path | None,
+    changes: list[str] | None,
+    name: str | None,
+    allow_mixed: bool,
+    markdown: Path | None,
+) -> Exit:
+    sys.path.insert(0, "")
+    study = read_study(source, changes, name)
+    prepared = prepare(study, store, _roots(source, data_root))
+    done = report(prepared, allow_mixed=allow_mixed)
+    if markdown is not None:
+        markdown.parent.mkdir(parents=True, exist_ok=True)
+        markdown.write_text(as_markdown(prepared, done), encoding="utf-8")
+    _tell(prepared, done)
+    return Exit.FAILED if done.failed else Exit.DONE
+
+
+def _roots(source: str, data_root: Path | None) -> list[Path]:
+    """Where data are looked for: --data-root, then the study's own folder."""
+    return [*([data_root] if data_root is not None else []), find_study(source).resolve().parent]
+
+
+def _tell(prepared: Prepared, done: Conducted) -> None:
+    print(f"\n{prepared.study.question}\n")
+    for sentence in done.verdict.sentences:
+        print(f"  {sentence}")
+    for warning in done.verdict.warnings:
+        print(f"  note: {warning}")
+    if done.failed:
+        print(f"  {done.failed} of {len(prepared.runs)} runs failed; the report names them")
+    print(f"\nreport: {done.report}")
+
+
+def _has_winner(verdict: Verdict) -> bool:
+    return len(verdict.best_set) == 1
+
+
+class Bar(Listener):
+    """Progress with the time left; never who is ahead, which would invite stopping on it."""
+
+    def __init__(self, already: int) -> None:
+        self.already, self.failed, self.done = already, 0, 0
+        self.console = Console(stderr=True)
+        self.bar: Progress | None = None
+        self.task = TaskID(0)
+
+    def begin(self, total: int, workers: int) -> None:
+        self.total, self.workers, self.start = total, workers, time.monotonic()
+        if self.already:
+            self.console.print(f"{self.already} runs are finished already")
+        if not total:
+            return
+        self.console.print(f"{total} runs to do, {workers} at a time")
+        if self.console.is_terminal:
+            columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
+            self.bar = Progress(*columns, console=self.console)
+            self.bar.start()
+            self.task = self.bar.add_task("runs", total=total, left="")
+
+    def ended(self, one: Ended) -> None:
+        self.done += 1
+        self.failed += one.outcome != "finished"
+        left = f"about {_duration((time.monotonic() - self.start) / self.done * (self.total - self.done))} left"
+        if one.outcome != "finished":
+            self.console.print(f"{one.run.loss.label}, fold {one.run.fold}, seed {one.run.seed}: {one.outcome}: {one.message}")
+        if self.bar is not None:
+            self.bar.update(self.task, advance=1, left=left)
+        else:
+            self.console.print(f"{self.done} of {self.total} runs, {self.failed} failed, {left}")
+
+    def end(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,138 @@
+"""Arrays in one .npz file."""
+
+import zipfile
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from whichloss.core import FieldError, Task, UserError, count, flag, text
+
+from .cases import Cases
+from .dataset import DataSet
+from .find import Root, find_file
+from .masks import read_masks, shown
+
+
+class Arrays(DataSet):
+    """The arrays of a .npz file, chosen by their names.
+
+    Images are (N, H, W), (N, H, W, channels) or (N, channels, H, W): the channels come last if the last axis has length
+    1, 3 or 4, else first. With dims=3 they are (N, D, H, W) or the same two with D before H.
+
+    A target (N,) or (N, 1) makes it classification: texts, or the numbers 0, 1, ..., K - 1.
+    A target (N, H, W) makes it segmentation: see `masks.py` for the values.
+    """
+
+    path: str = text()
+    image: str = text("images")
+    target: str = text("masks")
+    group: str | None = text(None, optional=True)  # patients
+    id: str | None = text(None, optional=True)
+    stratify: str | None = text(None, optional=True)
+    scale: bool = flag(True)  # 8 and 16 bit to [0, 1]
+    dims: int = count(2)  # axes of an image, channels not counted
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [
+            cls(path="cells.npz", group="patient", id="ids", stratify="stain"),
+            cls(path="digits.npz", target="labels"),
+        ]
+
+    def check(self) -> None:
+        if self.dims not in (2, 3):
+            raise FieldError(f"Arrays: dims is {self.dims}; it must be 2 or 3")
+
+    def load(self, root: Root = None) -> Cases:
+        path = find_file(self.path, root)
+        wanted = [name for name in (self.image, self.target, self.group, self.id, self.stratify) if name is not None]
+        arrays = _read(path, wanted)
+        images = self._images(arrays[self.image])
+        for name in wanted:
+            if arrays[name].shape[:1] != images.shape[:1]:
+                raise UserError(f"{self.path}: {len(images)} images, and the array {name!r} is {arrays[name].shape}")
+        size = images.shape[2:]
+        ids = _texts(arrays, self.id) or tuple(map(str, range(len(images))))
+        target = _without_channel(arrays[self.target], size)
+        if target.ndim == 1:
+            labels, classes = _read_labels(target, self.target)
+        else:
+            labels, classes = self._masks(target, size, ids)
+        columns = {
+            name: tuple(arrays[name].ravel().tolist()) for name in (self.group, self.stratify) if name is not None
+        }
+        kind = "classification" if target.ndim == 1 else "segmentation"
+        return Cases(
+            images=torch.from_numpy(images),
+            labels=torch.from_numpy(labels),
+            ids=ids,
+            task=Task(kind=kind, classes=classes, channels=images.shape[1], size=size),
+            groups=_texts(arrays, self.group) or (),
+            strata=_texts(arrays, self.stratify),
+            columns=columns,
+        )
+
+    def _images(self, images: np.ndarray) -> np.ndarray:
+        """(N, channels, *S), float32."""
+        if not (np.issubdtype(images.dtype, np.number) or images.dtype == bool) or np.iscomplexobj(images):
+            raise UserError(f"{self.path}: the images in {self.image!r} are {images.dtype}; they must be numbers")
+        if images.ndim == self.dims + 1:
+            images = images[:, None]
+        elif images.ndim == self.dims + 2:
+            images = np.moveaxis(images, -1, 1) if images.shape[-1] in (1, 3, 4) else images
+        else:
+            raise UserError(
+                f"{self.path}: the images in {self.image!r} are {images.shape}; with dims={self.dims} they must have "
+                f"{self.dims + 1} axes, or {self.dims + 2} with channels" + (" (volumes: dims=3)" * (images.ndim == 5))
+            )
+        largest = {"uint8": 255, "uint16": 65535}.get(images.dtype.name) if self.scale else None
+        floats = np.ascontiguousarray(images, dtype=np.float32)
+        return floats / np.float32(largest) if largest else floats
+
+    def _masks(
+        self, masks: np.ndarray, size: tuple[int, ...], ids: tuple[str, ...]
+    ) -> tuple[np.ndarray, tuple[str, ...]]:
+        if masks.shape[1:] != size:
+            volumes = len(size) == 2 and masks.ndim == 4
+            hint = "; are these volumes? then say dims=3" if volumes else ""
+            raise UserError(
+                f"{self.path}: images of {size} and a target {self.target!r} of {masks.shape[1:]} do not fit{hint}"
+            )
+        return read_masks(masks, ids)
+
+
+def _read(path: Path, names: list[str]) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = next((name for name in names if name not in file.files), None)
+            if missing is not None:
+                raise UserError(f"{path} has no array {missing!r}; it has {', '.join(file.files)}")
+            return {name: file[name] for name in dict.fromkeys(names)}
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError, AttributeError, TypeError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path} cannot be read as a .npz file of plain arrays: {error}") from error
+
+
+def _texts(arrays: dict[str, Any], name: str | None) -> tuple[str, ...] | None:
+    return None if name is None else tuple(arrays[name].ravel().astype(str).tolist())
+
+
+def _without_channel(target: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """(N, 1) is (N,), and (N, 1, *S) or (N, *S, 1) is (N, *S)."""
+    if target.shape[1:] == (1,):
+        return target[:, 0]
+    if target.shape[1:] == (1, *size):
+        return target[:, 0]
+    return target[..., 0] if target.shape[1:] == (*size, 1) else target
+
+
+def _read_labels(labels: np.ndarray, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    found, index = np.unique(labels, return_inverse=True)
+    if labels.dtype.kind not in "US" and not np.array_equal(found, np.arange(len(found))):
+        raise UserError(f"wrong labels in {name!r}: found {shown(found)}; they must be 0, 1, ..., K - 1, or texts")
+    if len(found) < 2:
+        raise UserError(f"all labels in {name!r} are {shown(found)}; at least two classes are needed")
+    return index.astype(np.int64), tuple(f"{one:g}" if labels.dtype.kind == "f" else str(one) for one in found)

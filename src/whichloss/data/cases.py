@@ -1,0 +1,120 @@
+"""Cases: images and what is true of them, checked once, when they are put together."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+
+import torch
+from torch import Tensor
+
+from whichloss.core import Task, UserError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Cases:
+    """N images with their labels, in the order of `ids`.
+
+    images: (N, channels, *S), float32. labels: (N,) in classification, (N, *S) in segmentation; long, 0 .. K - 1.
+    """
+
+    images: Tensor
+    labels: Tensor
+    ids: tuple[str, ...]  # of the cases, all different
+    task: Task
+    groups: tuple[str, ...] = ()  # patients: a group is never split; the ids, where nothing is said
+    strata: tuple[str, ...] | None = None  # what every fold should hold its share of
+    columns: Mapping[str, tuple] = field(default_factory=dict)  # other facts about each case
+    part: bool = False  # of cases that were checked: may lack a class, or be a single case
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            object.__setattr__(self, "groups", self.ids)
+        self._check_lengths()
+        if not self.part:
+            self._check_content()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.images.shape[1:]))
+        classes = ", ".join(self.task.classes)
+        return f"<{len(self)} cases of {shape} in {len(set(self.groups))} groups, {self.task.kind}: {classes}>"
+
+    def subset(self, indices: Sequence[int] | Tensor) -> "Cases":
+        """These cases, in this order."""
+        index = torch.as_tensor(indices, dtype=torch.long)
+        chosen = index.tolist()
+
+        def of(facts: tuple) -> tuple:
+            return tuple(facts[i] for i in chosen)
+
+        return Cases(
+            images=self.images[index],
+            labels=self.labels[index],
+            ids=of(self.ids),
+            task=self.task,
+            groups=of(self.groups),
+            strata=None if self.strata is None else of(self.strata),
+            columns={name: of(column) for name, column in self.columns.items()},
+            part=True,
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what a run can depend on: images, labels, ids, groups, strata and the task."""
+        header = {
+            "images": [str(self.images.dtype), *self.images.shape],
+            "labels": [str(self.labels.dtype), *self.labels.shape],
+            "ids": self.ids,
+            "groups": self.groups,
+            "strata": self.strata,
+            "task": [self.task.kind, *self.task.classes],
+        }
+        digest = sha256(json.dumps(header, sort_keys=True).encode())
+        for tensor in (self.images, self.labels):
+            digest.update(tensor.detach().cpu().contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def _check_lengths(self) -> None:
+        n, task = len(self.ids), self.task
+        facts = {"groups": self.groups, **({} if self.strata is None else {"strata": self.strata}), **self.columns}
+        for name, column in {"images": self.images, "labels": self.labels, **facts}.items():
+            if len(column) != n:
+                raise UserError(f"{n} ids and {len(column)} {name}: one of each is needed for every case")
+        if self.images.dtype != torch.float32 or self.labels.dtype != torch.long:
+            raise UserError(
+                f"images are {self.images.dtype}, labels {self.labels.dtype}; they must be float32 and int64"
+            )
+        if self.images.shape[1:] != (task.channels, *task.size):
+            raise UserError(f"images are {tuple(self.images.shape)}; the task says (N, {task.channels}, *{task.size})")
+        wanted = (n, *task.size) if task.kind == "segmentation" else (n,)
+        if self.labels.shape != wanted:
+            raise UserError(f"labels are {tuple(self.labels.shape)}; {task.kind} of these images needs {wanted}")
+
+    def _check_content(self) -> None:
+        if len(self) < 2:
+            raise UserError(f"{len(self)} cases are too few: training and testing need at least 2")
+        twice = next((one for one, times in Counter(self.ids).items() if times > 1), None)
+        if twice is not None:
+            raise UserError(f"two cases have the id {twice!r}")
+        finite = self.images.isfinite().flatten(1).all(1)
+        if not finite.all():
+            bad = [self.ids[i] for i in (~finite).nonzero().flatten().tolist()]
+            others = f", nor are those of {len(bad) - 1} others" if len(bad) > 1 else ""
+            raise UserError(f"not all values in the image of case {bad[0]!r} are finite (NaN or infinity){others}")
+        self._check_classes()
+
+    def _check_classes(self) -> None:
+        classes = self.task.classes
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= len(classes):
+            raise UserError(f"labels run from {low} to {high}; {len(classes)} classes are 0 to {len(classes) - 1}")
+        counts = torch.bincount(self.labels.flatten(), minlength=len(classes)).tolist()
+        for name, count in zip(classes, counts, strict=True):
+            if count == 0:
+                what = "pixel or voxel" if self.task.kind == "segmentation" else "case"
+                raise UserError(f"class {name!r} is empty: no {what} of {len(self)} cases is labelled so")

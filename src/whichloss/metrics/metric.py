@@ -1,0 +1,72 @@
+"""Metric: a frozen value that says how good the answers on a test fold are."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from whichloss.core import Task, UserError, Value
+from whichloss.core.task import Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricCard:
+    """The facts of one metric."""
+
+    title: str  # for people: "ROC AUC"
+    meaning: str  # one line, for a clinician
+    source: str  # key in references.bib
+    tasks: tuple[Kind, ...]
+    elsewhere: str = ""  # why other tasks are refused, and what to use there
+    higher_is_better: bool = True
+    unit: str = "1"  # 1: a share
+
+
+class Metric(Value):
+    """A value with a score for each case and a number for a test fold.
+
+    logits: (N, C, *S), float, as the network gave them: C = 1 for a binary task, a channel per class otherwise.
+    labels: (N, *S), class indices. `at` is the threshold on the logit of a binary task; 0 is the natural one.
+    A logit that is not a number is the lowest of all: it never is a yes.
+    """
+
+    card: ClassVar[MetricCard]
+
+    @abstractmethod
+    def scores(self, logits: Tensor, labels: Tensor, task: Task, at: float = 0.0) -> Tensor:
+        """One score per case, (N,), float64; NaN where the case does not define it."""
+
+    def value(self, logits: Tensor, labels: Tensor, task: Task, at: float = 0.0) -> float:
+        """The metric on a fold: the mean over the cases that define it; NaN where none does."""
+        return self.scores(logits, labels, task, at).nanmean().item()
+
+    def pooled(self, task: Task) -> bool:
+        """Whether the value must be counted afresh for a resampled fold; otherwise it is the mean of the scores."""
+        return False
+
+    @abstractmethod
+    def chance(self, labels: Tensor, task: Task) -> float:
+        """What a failed run scores on these labels, (N, *S): an answer that ignores the image."""
+
+    def accept(self, task: Task) -> None:
+        """Raises UserError where the metric does not suit the task."""
+        if task.kind not in self.card.tasks:
+            raise UserError(f"{self.card.title} is not offered for {task.kind}: {self.card.elsewhere}")
+
+    def check_fold(self, logits: Tensor, labels: Tensor, task: Task) -> None:
+        """Raises UserError where logits, labels and task do not fit together."""
+        self.accept(task)
+        outputs, classes = task.outputs, len(task.classes)
+        if logits.ndim < 2 or logits.shape[1] != outputs or labels.shape != logits.shape[:1] + logits.shape[2:]:
+            raise UserError(
+                f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} do not fit a task of {classes} classes:"
+                f" it asks for logits (N, {outputs}, *S) and labels (N, *S).\n  hint: outputs of another form, such as"
+                ' those of lift="one_versus_one", must become one score per class first'
+            )
+        if labels.is_floating_point():
+            raise UserError(f"labels are class indices, integers, not {labels.dtype}; use labels.long()")
+        if labels.numel() and not (labels.min() >= 0 and labels.max() < classes):
+            raise UserError(
+                f"labels go from {labels.min()} to {labels.max()}; {classes} classes are 0 to {classes - 1}"
+            )

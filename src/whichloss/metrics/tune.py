@@ -1,0 +1,107 @@
+"""The threshold of a binary task, chosen on inner data."""
+
+from math import log
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from whichloss.core import Counts, Task, UserError
+from whichloss.metrics.metric import Metric
+from whichloss.metrics.thresholded import ThresholdedMetric, wide
+
+HUGE = 1e30  # a logit beyond this is infinite: on the same side of every threshold
+LEVEL = 1e-12  # values closer than this are equal
+PROBABILITIES = [step / 50 for step in range(1, 50)]  # 0.02 to 0.98; 0.5 is the natural threshold
+VOLUMES = 52  # thresholds at which 1/16 to 16 times the true volume is predicted
+SAMPLE = 1 << 22  # elements from which these are read
+
+
+class Steps(NamedTuple):
+    """A metric as a function of its threshold: `value[k]` holds from `low[k]` up to `high[k]`."""
+
+    low: Tensor
+    high: Tensor
+    value: Tensor
+
+
+def tune_threshold(metric: Metric, logits: Tensor, labels: Tensor, task: Task) -> float:
+    """The threshold on the logit at which the metric's `goal` is highest on these (inner) data.
+
+    logits: (N, 1, *S), float. labels: (N, *S), 0 and 1.
+    One answer per image: every threshold is tried, exactly. One per voxel: at most 101, half of them spread over
+    probabilities, half over predicted volumes, so that the small logits of a margin loss are resolved as well.
+    Equal values form plateaus; the middle of the widest is taken, of equally wide ones the nearest to 0, which is
+    also the answer where no threshold defines the goal.
+    """
+    if not isinstance(metric, ThresholdedMetric):
+        raise UserError(f"{metric.card.title} has no threshold to tune")
+    if not task.binary:
+        raise UserError(f"of {len(task.classes)} classes the highest logit wins; there is no threshold to tune")
+    metric.check_fold(logits, labels, task)
+    logits = wide(logits)[:, 0].nan_to_num(nan=-HUGE, posinf=HUGE, neginf=-HUGE).clamp(-HUGE, HUGE)
+    if task.kind == "segmentation":
+        return _middle(_grid(metric, logits.flatten(1), labels.flatten(1) == 1), snap=True)
+    return _middle(_exact(metric, logits.double(), labels == 1), snap=False)
+
+
+def _exact(metric: ThresholdedMetric, logits: Tensor, truth: Tensor) -> Steps:
+    """All thresholds for one answer per image, (N,): nothing changes between neighbouring logits."""
+    levels, place = logits.unique(return_inverse=True)
+    here = torch.stack([torch.bincount(place[truth == side], minlength=len(levels)) for side in (True, False)])
+    above = torch.cat([here.flip(1).cumsum(1).flip(1), here.new_zeros(2, 1)], 1)  # at a threshold below level k
+    inside = levels.abs() < HUGE
+    bounds = levels[inside]
+    if not len(bounds):
+        return Steps(bounds, bounds, bounds)
+    gap = (bounds[-1:] - bounds[:1]) / (len(bounds) - 1) if len(bounds) > 1 else torch.ones_like(bounds)
+    bounds = torch.cat([bounds[:1] - gap, bounds, bounds[-1:] + gap])  # as if one more logit stood at either end
+    first = int((levels <= -HUGE).sum())
+    tp, fp = above[:, first : first + len(bounds) - 1].double()
+    total = here.sum(1).double()
+    counts = Counts(tp, fp, total[0] - tp, total.sum().expand_as(tp))
+    return Steps(bounds[:-1], bounds[1:], metric.goal(counts))
+
+
+def _grid(metric: ThresholdedMetric, logits: Tensor, truth: Tensor) -> Steps:
+    """A few thresholds for one answer per voxel, (N, M): one histogram per image gives the counts at all of them."""
+    candidates = _candidates(logits, truth)
+    bins = len(candidates) + 1
+    above = []
+    for image, true in zip(logits, truth, strict=True):
+        bin_of = torch.bucketize(image.double(), candidates) + bins * true  # k: above the first k candidates
+        here = torch.bincount(bin_of, minlength=2 * bins).reshape(2, bins)
+        above.append(here.flip(1).cumsum(1).flip(1)[:, 1:])
+    fp, tp = torch.stack(above, 1).double() if above else logits.new_zeros(2, 0, bins - 1)
+    counts = Counts(tp, fp, truth.sum(1, keepdim=True) - tp, torch.full_like(tp, logits.shape[1]))
+    return Steps(candidates, candidates, metric.goal(counts).nanmean(0))
+
+
+def _candidates(logits: Tensor, truth: Tensor) -> Tensor:
+    """Sorted thresholds: a grid of probabilities, and the logits above which a multiple of the true volume lies."""
+    grid = logits.new_tensor([log(p / (1 - p)) for p in PROBABILITIES], dtype=torch.float64)
+    every = -(-logits.numel() // SAMPLE) or 1
+    highest = logits.flatten()[::every].sort(descending=True).values
+    volume = truth.flatten()[::every].sum()
+    wanted = (volume * torch.logspace(-4, 4, VOLUMES, base=2, dtype=torch.float64, device=logits.device)).round().long()
+    quantiles = highest[wanted.clamp(max=len(highest) - 1)].double() if len(highest) else grid[:0]
+    return torch.cat([grid, quantiles[quantiles.abs() < HUGE]]).unique()
+
+
+def _middle(steps: Steps, snap: bool) -> float:
+    """The middle of the widest stretch of highest values; with `snap` the nearest threshold that was tried."""
+    value = steps.value.nan_to_num(nan=-torch.inf)
+    if not len(value) or value.max() == -torch.inf:
+        return 0.0
+    best = value >= value.max() - LEVEL
+    outside = best.new_zeros(1)
+    begins = best & ~torch.cat([outside, best[:-1]])
+    ends = best & ~torch.cat([best[1:], outside])
+    low, high = steps.low[begins], steps.high[ends]
+    width = high - low
+    middles = ((low + high) / 2)[width >= width.max() * (1 - 1e-9)]
+    middle = middles[middles.abs().argmin()]
+    if snap:
+        tried = steps.low[best]
+        middle = tried[(tried - middle).abs().argmin()]
+    return middle.item()

@@ -1,0 +1,83 @@
+"""A record becomes one HTML file that needs nothing else: no network, no fonts, no second file."""
+
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from math import isfinite
+from typing import Any
+
+from whichloss.report import figures, tables, words
+from whichloss.report.inks import inks
+from whichloss.report.record import Record
+
+
+def page(record: Record) -> str:
+    """The whole report as one string. The same record gives the same bytes."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup, escape
+
+    def breakable(text: str) -> Markup:
+        """Lets a long name break where a reader would: Dice(|smooth=|1.0)."""
+        return Markup("<wbr>").join(map(escape, re.split(r"(?<=[(,=_/])|(?<=\.)(?=[A-Za-z])", text)))
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "allow_nan": False}
+    environment.filters["breakable"] = breakable
+    template = environment.from_string(_own("page.html.jinja"))
+    html = template.render(
+        record=record,
+        css=Markup(_own("page.css")),
+        script=Markup(_own("page.js")),
+        plotly=Markup(_plotly()),
+        **contents(record),
+    )
+    return html.encode("utf-8", "replace").decode("utf-8")  # a crash message may hold half a character
+
+
+def contents(record: Record) -> dict[str, Any]:
+    """What the template places, already in words, tables and figures."""
+    verdict = record.verdict
+    losses = [loss["label"] for loss in verdict["losses"]]
+    labels = {**record.labels, **{loss["loss"]: loss["label"] for loss in verdict["losses"]}}
+    ink = inks([*losses, *(curve.loss for curve in record.curves)], verdict["baseline_label"])
+    compared = [c for _, c in tables.ranked(verdict) if c is not None]
+    best = [loss["label"] for loss in verdict["losses"] if loss["in_best_set"]]
+    forest = figures.forest(verdict, compared, ink) if compared else None
+    curves = figures.curves(record.curves, ink, [verdict["baseline_label"], *best])
+    return {
+        "verdict": jsonable(verdict),
+        "facts": tables.design(verdict),
+        "forest": forest,
+        "reasons": [(c["label"], c["decision"], c["reason"]) for c in compared if c["reason"]],
+        "overview": tables.overview(verdict, ink),
+        "details": tables.details(verdict, compared, ink) if compared else None,
+        "others": tables.others(record.results, verdict, labels, ink),
+        "curves": curves,
+        "drawings": {f.id: {"data": f.data, "layout": f.layout} for f in (forest, *curves) if f},
+        "costs": tables.costs(record.costs, verdict["baseline_label"], ink) if record.costs else None,
+        "failures": tables.failures(record.failures, labels, ink) if record.failures else None,
+        "meanings": words.meanings(verdict),
+        "advice": words.advice(verdict),
+        "snippet": words.snippet(verdict),
+    }
+
+
+def jsonable(value: Any) -> Any:
+    """JSON has no NaN: a number that is none becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _own(name: str) -> str:
+    return files("whichloss.report").joinpath(name).read_text("utf-8")
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return get_plotlyjs().replace("</script", "<\\/script")
