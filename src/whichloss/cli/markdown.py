@@ -2,6 +2,7 @@
 
 from whichloss.stats import read
 from whichloss.study import facts
+from whichloss.study.measures import title
 from whichloss.study.conduct import Conducted, Prepared
 
 
@@ -17,7 +18,7 @@ def as_markdown(prepared: Prepared, done: Conducted) -> str:
         "",
         *(f"*{warning}*  " for warning in verdict["warnings"]),
         "",
-        f"Mean and standard deviation of {study.primary.title} over {verdict['design']['pairs']} runs a loss;"
+        f"Mean and standard deviation of {title(study.primary)} over {verdict['design']['pairs']} runs a loss;"
         f" difference to {verdict['baseline_label']} with simultaneous"
         f" {verdict['confidence']:.0%} interval; rope {study.rope:g}.",
         "",
@@ -42,7 +43,7 @@ def _secondary(prepared: Prepared, done: Conducted) -> list[str]:
     study = prepared.study
     rows = [row for row in read(done.report.parent / "results.csv") if row.split == "test" and row.value is not None]
     others = [metric for metric in study.metrics if metric != study.primary]
-    lines = ["Descriptive, deciding nothing:", "", "| loss | " + " | ".join(one.title for one in others) + " |"]
+    lines = ["Descriptive, deciding nothing:", "", "| loss | " + " | ".join(title(one) for one in others) + " |"]
     lines.append("|---" * (len(others) + 1) + "|")
     for loss in study.losses:
         cells = []

@@ -1,6 +1,7 @@
 """Arrays in one .npz file."""
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Self
 
@@ -88,8 +89,10 @@ class Arrays(DataSet):
                 f"{self.dims + 1} axes, or {self.dims + 2} with channels" + (" (volumes: dims=3)" * (images.ndim == 5))
             )
         largest = {"uint8": 255, "uint16": 65535}.get(images.dtype.name) if self.scale else None
-        floats = np.ascontiguousarray(images, dtype=np.float32)
-        return floats / np.float32(largest) if largest else floats
+        floats = np.array(images, dtype=np.float32, order="C")
+        if largest:
+            floats /= largest
+        return floats
 
     def _masks(
         self, masks: np.ndarray, size: tuple[int, ...], ids: tuple[str, ...]
@@ -110,9 +113,9 @@ def _read(path: Path, names: list[str]) -> dict[str, np.ndarray]:
             if missing is not None:
                 raise UserError(f"{path} has no array {missing!r}; it has {', '.join(file.files)}")
             return {name: file[name] for name in dict.fromkeys(names)}
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, AttributeError, TypeError) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, AttributeError, TypeError) as error:
         raise UserError(f"{path} cannot be read as a .npz file of plain arrays: {error}") from error
 
 
@@ -122,9 +125,7 @@ def _texts(arrays: dict[str, Any], name: str | None) -> tuple[str, ...] | None:
 
 def _without_channel(target: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """(N, 1) is (N,), and (N, 1, *S) or (N, *S, 1) is (N, *S)."""
-    if target.shape[1:] == (1,):
-        return target[:, 0]
-    if target.shape[1:] == (1, *size):
+    if target.shape[1:] in ((1,), (1, *size)):
         return target[:, 0]
     return target[..., 0] if target.shape[1:] == (*size, 1) else target
 

@@ -1,7 +1,7 @@
 """Somebody else's network: a function or a class that makes an `nn.Module`."""
 
 from inspect import signature
-from typing import Self
+from typing import Any
 
 from torch import nn
 
@@ -22,7 +22,7 @@ class Factory(Named, Network):
     )
 
     @classmethod
-    def examples(cls) -> list[Self]:
+    def examples(cls) -> list[Any]:
         return []
 
     def build(self, task: Task, outputs: int) -> nn.Module:

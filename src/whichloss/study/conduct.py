@@ -17,6 +17,7 @@ from whichloss.stats import Plan, Verdict, judge, write
 from . import facts, machine
 from .execute import Ended, execute, plan_workers
 from .gather import gather
+from .measures import title
 from .probe import probe
 from .runs import Run, runs_of
 from .score import chances
@@ -136,13 +137,13 @@ def plan_of(study: Study, pairs: int) -> Plan:
         study=study.name,
         question=study.question,
         primary=repr(study.primary),
-        primary_label=study.primary.title,
+        primary_label=title(study.primary),
         baseline=repr(study.baseline),
         losses=tuple(map(repr, study.losses)),
         labels=study.labels,
         rope=study.rope,
         design=study.design.kind,
-        higher_is_better=study.primary.higher_is_better,
+        higher_is_better=study.primary.card.higher_is_better,
         data=repr(study.cell.data or study.data[0]),
         network=repr(study.cell.network or study.network[0]),
         pairs=pairs,

@@ -31,7 +31,7 @@ def rows(study: Study, found: Ended, store: Store, data: Mapping[DataSet, Cases]
             for split, one in (("test", value), ("chance", chance)):
                 yield Row(
                     study=study.name, run=run.key, loss=repr(run.loss), data=repr(run.data), network=repr(run.network),
-                    fold=run.fold, seed=run.seed, stress="", split=split, metric=repr(metric), unit=metric.unit,
+                    fold=run.fold, seed=run.seed, stress="", split=split, metric=repr(metric), unit=metric.card.unit,
                     value=one, n_train=record["n_train"], n_test=record["n_test"],
                 )  # fmt: skip
 

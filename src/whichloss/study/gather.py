@@ -14,7 +14,7 @@ from .facts import Ended
 from .runs import Run
 from .store import Store
 from .study import Study
-from .watch import watch
+from .measures import title, watch
 
 
 def gather(
@@ -45,7 +45,7 @@ def gather(
         failures=tuple(_failures(here, labels)),
         provenance=_provenance(study, found, data),
         study_text=study_text,
-        labels=labels | {repr(metric): metric.title for metric in study.metrics},
+        labels=labels | {repr(metric): title(metric) for metric in study.metrics},
     )
 
 
@@ -64,7 +64,7 @@ def _band(lines: Sequence[Sequence[float]]) -> dict[str, tuple[float, ...]]:
 
 
 def _learning(finished: Ended, labels: Mapping[str, str], cases: Cases) -> list[Curve]:
-    name = watch(cases.task).title
+    name = watch(cases.task).card.title
     curves = []
     for label, members in _by_loss(finished, labels).items():
         lines = [[epoch["inner"] for epoch in record["curve"]] for _, record in members]

@@ -10,6 +10,7 @@ from .runs import Run
 
 def probe(run: Run, cases: Cases, size: int = 8) -> None:
     """Raises UserError naming the loss, or the part of one, that could not teach this network anything."""
+    run.network.accept(cases.task)
     split = run.split(cases)
     chosen = _both_ways(cases, split.fit, size)
     torch.manual_seed(run.stream("weights"))

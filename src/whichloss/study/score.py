@@ -10,6 +10,8 @@ from whichloss.core import Task
 from whichloss.metrics.metric import Metric
 from whichloss.metrics.tune import tune_threshold
 
+from .measures import has_threshold
+
 
 def scores(metrics: Sequence[Metric], outputs: dict[str, Tensor], task: Task) -> dict[str, dict[str, Any]]:
     """For each metric: its value on the test part, the threshold on the logit, and the score of each case."""
@@ -20,14 +22,13 @@ def _score(metric: Metric, outputs: dict[str, Tensor], task: Task) -> dict[str, 
     inner, test = outputs["inner"].float(), outputs["test"].float()
     labels = outputs["test_labels"].long()
     at = 0.0
-    if task.binary and getattr(metric, "threshold", "natural") == "tuned":
+    if task.binary and has_threshold(metric) and metric.threshold == "tuned":  # type: ignore[attr-defined]
         at = tune_threshold(metric, inner, outputs["inner_labels"].long(), task)
-    cases = metric.scores(test, labels, task, at) if metric.by_case else None
     return {
         "version": metric.results_version,
         "value": _number(metric.value(test, labels, task, at)),
         "at": at,
-        "cases": None if cases is None else [_number(one) for one in cases.tolist()],
+        "cases": [_number(one) for one in metric.scores(test, labels, task, at).tolist()],
     }
 
 

@@ -9,6 +9,7 @@ from whichloss.data import DataSet
 from whichloss.metrics import Metric
 from whichloss.networks import Network
 
+from .measures import at_both_thresholds
 from .optimizers.adam import Adam
 from .optimizers.optimizer import Optimizer
 
@@ -138,7 +139,7 @@ class Study(Part):
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """The primary metric and the secondary ones, thresholded ones at both thresholds; each once."""
-        wanted = [variant for metric in (self.primary, *self.secondary) for variant in metric.variants()]
+        wanted = [one for metric in (self.primary, *self.secondary) for one in at_both_thresholds(metric)]
         return tuple(dict.fromkeys(wanted))
 
     @property

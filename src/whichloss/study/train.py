@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from whichloss.data import Cases
 
 from .runs import Run, Split
-from .watch import watched
+from .measures import watched
 
 
 class Diverged(RuntimeError):

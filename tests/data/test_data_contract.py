@@ -1,0 +1,62 @@
+"""What every data set promises."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from whichloss.core import UserError, parse, registry
+from whichloss.data import DataSet
+
+SETS = [one for cls in registry(DataSet).values() for one in cls.examples()]
+
+
+@pytest.fixture(params=SETS, ids=lambda one: one.label)
+def data(request: pytest.FixtureRequest) -> DataSet:
+    return request.param
+
+
+def test_all_are_found() -> None:
+    assert {"Arrays", "Folder", "Nodules"} <= set(registry(DataSet))
+
+
+def test_the_same_expression_gives_the_same_cases(data: DataSet, root: Path) -> None:
+    first, second = data.load(root), data.load(root)
+    assert first.digest == second.digest
+    assert first.ids == second.ids
+    assert first.images.equal(second.images)
+
+
+def test_text_and_pickle_bring_it_back(data: DataSet) -> None:
+    assert parse(repr(data), DataSet) == data
+    assert parse(data.label, DataSet) == data
+    assert pickle.loads(pickle.dumps(data)) == data
+
+
+def test_cases_fit_their_task(data: DataSet, root: Path) -> None:
+    cases = data.load(root)
+    assert cases.images.shape == (len(cases), cases.task.channels, *cases.task.size)
+    assert cases.images.is_contiguous()
+    assert pickle.loads(pickle.dumps(cases)).digest == cases.digest
+
+
+def test_another_process_gives_the_same_digest(data: DataSet, root: Path) -> None:
+    code = f"from whichloss.core import parse; from whichloss.data import DataSet; print(parse({repr(data)!r}, DataSet).load({str(root)!r}).digest)"  # noqa: E501
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == data.load(root).digest
+
+
+def test_wrong_fields_are_the_callers_to_mend() -> None:
+    for text in ("Nodules(shape=1.5)", "Nodules(cases=1)", "Nodules(size=20)", "Nodules(size_shift=-6)", "Arrays()",
+                 "Arrays('a.npz', dims=4)", "Folder('a', size=(1, 2, 3))", "Folder('a', size=0)",
+                 "Folder('a', size=True)"):  # fmt: skip
+        with pytest.raises(UserError):
+            parse(text, DataSet)
+
+
+def test_importing_the_package_loads_neither_scikit_learn_nor_pillow() -> None:
+    code = "import sys, whichloss.data; print({'sklearn', 'PIL', 'scipy', 'pandas'} & set(sys.modules))"
+    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert seen.stdout.strip() == "set()"
