@@ -1,7 +1,7 @@
 """Small made-up cases, and a folder with the files that the examples of each reader name."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ HERE = Path(__file__)
 
 
 @pytest.fixture
-def shared() -> Iterator[Path]:
+def shared() -> Path:
     """The folder with real data, where there is one."""
     folder = Path(os.environ.get("WHICHLOSS_SHARED", HERE.parents[2].parent / "shared")) / "data"
     if not folder.is_dir():
@@ -28,12 +28,12 @@ def shared() -> Iterator[Path]:
 def make() -> Callable[..., Cases]:
     """Cases with the given class of each; the images are noise."""
 
-    def make(labels: list[int], groups: list[str] | None = None, strata: list[str] | None = None, **other) -> Cases:
-        n, k = len(labels), max(2, *(label + 1 for label in labels))
+    def make(truth: list[int], groups: list[str] | None = None, strata: list[str] | None = None, **other) -> Cases:
+        n, k = len(truth), max(2, max(truth) + 1)
         images = torch.from_numpy(np.random.default_rng(0).random((n, 1, 4, 4), dtype=np.float32))
         given = {
             "images": images,
-            "labels": torch.tensor(labels),
+            "labels": torch.tensor(truth),
             "ids": tuple(f"case{i}" for i in range(n)),
             "task": Task(kind="classification", classes=tuple("abcdefgh"[:k]), channels=1, size=(4, 4)),
             "groups": tuple(groups or ()),

@@ -180,7 +180,7 @@ def test_a_file_that_is_no_npz(tmp_path: Path) -> None:
     np.savez(tmp_path / "objects.npz", images=np.array([{}, {}]), masks=np.zeros(2))
     (tmp_path / "broken.npz").write_bytes((tmp_path / "objects.npz").read_bytes()[:200])
     for name in ("text.npz", "single.npy", "objects.npz", "broken.npz", "."):
-        with pytest.raises(UserError, match="cannot be read as a .npz file of plain arrays"):
+        with pytest.raises(UserError, match=r"cannot be read as a \.npz file of plain arrays"):
             Arrays(path=name).load(tmp_path)
 
 

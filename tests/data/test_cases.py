@@ -44,7 +44,7 @@ def test_an_empty_class_is_named(make: Make) -> None:
         ({"labels": torch.zeros(3, 4, 4, dtype=torch.long)}, "classification of these images needs"),
         ({"labels": torch.tensor([0.0, 1.0, 1.0])}, "must be float32 and int64"),
         ({"images": torch.zeros(2, 1, 4, 4)}, "3 ids and 2 images"),
-        ({"images": torch.zeros(3, 1, 4, 5)}, r"the task says \(N, 1, 4, 4\)"),
+        ({"images": torch.zeros(3, 1, 4, 5)}, r"the task says \(3, 1, 4, 4\)"),
         ({"images": torch.zeros(3, 1, 4, 4, dtype=torch.float64)}, "must be float32"),
         ({"ids": ("a", "b", "a")}, "two cases have the id 'a'"),
         ({"groups": ("a", "b")}, "3 ids and 2 groups"),

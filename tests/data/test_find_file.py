@@ -25,5 +25,5 @@ def test_roots_then_the_environment_then_here(tmp_path: Path, monkeypatch: pytes
 def test_an_absolute_path_is_looked_for_nowhere_else(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     assert find_file(tmp_path / "folder", "elsewhere") == tmp_path / "folder"
-    with pytest.raises(UserError, match="there is no '.*missing'$"):
+    with pytest.raises(UserError, match=r"there is no '.*missing'$"):
         find_file(tmp_path / "missing", tmp_path)

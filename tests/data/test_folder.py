@@ -1,6 +1,7 @@
 """Images and masks in folders: pairs, sizes, values, patients."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from whichloss.data.folder import Folder
 CHANCE = np.random.default_rng(0)
 
 
-def put(folder: Path, name: str, pixels: np.ndarray, **options: object) -> None:
+def put(folder: Path, name: str, pixels: np.ndarray, **options: Any) -> None:
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(folder / name, **options)
 
@@ -23,7 +24,7 @@ def pairs(tmp_path: Path) -> Path:
     """Three grey images with masks of 0 and 255, 8 x 6."""
     for name in "abc":
         put(tmp_path, f"images/{name}.png", CHANCE.integers(0, 256, (8, 6), dtype=np.uint8))
-        put(tmp_path, f"masks/{name}.png", np.uint8([0, 255])[CHANCE.integers(0, 2, (8, 6))])
+        put(tmp_path, f"masks/{name}.png", np.array([0, 255], np.uint8)[CHANCE.integers(0, 2, (8, 6))])
     return tmp_path
 
 
@@ -96,13 +97,13 @@ def test_grey_and_colour_do_not_mix(pairs: Path) -> None:
 def test_resizing_is_bilinear_for_images_and_nearest_for_masks(tmp_path: Path) -> None:
     """By hand: twice as wide, a pixel centre lies a quarter of the way to its neighbour; the mask only repeats."""
     for name in "ab":
-        put(tmp_path, f"images/{name}.png", np.uint8([[0, 200]]))
-        put(tmp_path, f"masks/{name}.png", np.uint8([[0, 255]]))
+        put(tmp_path, f"images/{name}.png", np.array([[0, 200]], np.uint8))
+        put(tmp_path, f"masks/{name}.png", np.array([[0, 255]], np.uint8))
     cases = load(tmp_path, size=(1, 4))
     assert np.allclose(cases.images[0, 0, 0] * 255, [0, 50, 150, 200], atol=0.51)
     assert cases.labels[0, 0].tolist() == [0, 0, 1, 1]
-    put(tmp_path, "images/a.png", np.uint16([[0, 60000]]))
-    put(tmp_path, "images/b.png", np.uint16([[0, 60000]]))
+    put(tmp_path, "images/a.png", np.array([[0, 60000]], np.uint16))
+    put(tmp_path, "images/b.png", np.array([[0, 60000]], np.uint16))
     assert np.allclose(load(tmp_path, size=(1, 4)).images[0, 0, 0] * 65535, [0, 15000, 45000, 60000], atol=0.1)
 
 
@@ -152,7 +153,7 @@ def test_a_mask_in_colour_is_refused(pairs: Path) -> None:
 
 
 def test_wrong_mask_values_name_the_file(pairs: Path) -> None:
-    put(pairs, "masks/b.png", np.uint8([[0, 7, 255] * 2] * 8))
+    put(pairs, "masks/b.png", np.array([[0, 7, 255] * 2] * 8, np.uint8))
     with pytest.raises(UserError, match=r"wrong mask values: found 0, 7, 255; 7 is first met in 'masks/b\.png'"):
         load(pairs)
 

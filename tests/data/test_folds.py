@@ -41,7 +41,8 @@ def uneven(seed: int = 0, patients: int = 30) -> Cases:
 def refuse_broken(cases: Cases, made: list[Fold]) -> None:
     assert sorted(i for fold in made for i in fold.test) == list(range(len(cases)))
     for fold in made:
-        assert fold.train and fold.test
+        assert fold.train
+        assert fold.test
         assert sorted(fold.train + fold.test) == list(range(len(cases)))
         assert not {cases.groups[i] for i in fold.train} & {cases.groups[i] for i in fold.test}
 
@@ -65,7 +66,8 @@ def test_random_groups(rows: list, k: int, seed: int, stratified: bool, fraction
     train = made[0].train
     if len({cases.groups[i] for i in train}) > 1:
         fit, chosen = inner(cases, train, fraction=fraction, seed=seed)
-        assert fit and chosen
+        assert fit
+        assert chosen
         assert sorted(fit + chosen) == list(train)
         check_groups(cases, Fold(fit, chosen))
 

@@ -25,7 +25,10 @@ def test_text_and_pickle_lead_back(metric: Metric) -> None:
 @pytest.mark.parametrize("metric", EXAMPLES, ids=lambda metric: metric.label)
 def test_the_card_is_complete(metric: Metric) -> None:
     card = metric.card
-    assert card.title and card.source and card.meaning.endswith(".") and card.higher_is_better
+    assert card.title
+    assert card.source
+    assert card.meaning.endswith(".")
+    assert card.higher_is_better
     assert set(card.tasks) == {"classification", "segmentation"} or card.elsewhere
 
 

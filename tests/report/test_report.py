@@ -21,9 +21,7 @@ from whichloss.report.inks import inks
 from whichloss.report.numerals import number, places, plain
 
 VOID = {"meta", "link", "wbr", "br"}
-NASTY = (
-    """<script>alert("1")</script></script><!-- <a href='https://x.example'>&amp; 'q' "q" %{y} $\\alpha$"""
-)
+NASTY = """<script>alert("1")</script></script><!-- <a href='https://x.example'>&amp; 'q' "q" %{y} $\\alpha$"""
 
 
 class Dom(HTMLParser):
@@ -84,9 +82,7 @@ def named(record: Record, label: str) -> Record:
         verdict=verdict,
         results=tuple({**row, "loss": label, "metric": label, "unit": label} for row in record.results),
         costs=tuple({**row, "loss": label} for row in record.costs),
-        curves=tuple(
-            replace(c, title=label, x_label=label, y_label=label, loss=label) for c in record.curves
-        ),
+        curves=tuple(replace(c, title=label, x_label=label, y_label=label, loss=label) for c in record.curves),
         failures=tuple(dict.fromkeys(row, label) for row in record.failures),
         provenance={label: {label: label}},
         study_text=label,
@@ -107,9 +103,7 @@ def test_verdict_comes_first_in_its_own_sentences(record: Record) -> None:
 def test_every_number_of_the_comparisons_is_on_the_page(record: Record) -> None:
     dom = Dom(page(record))
     for c in record.verdict["comparisons"]:
-        exact = [
-            c[key] for key in ("difference", "low", "high", "standard_error", "df", "pairs", "failed_pairs")
-        ]
+        exact = [c[key] for key in ("difference", "low", "high", "standard_error", "df", "pairs", "failed_pairs")]
         assert set(exact) <= set(dom.numbers["details"])
         assert {c["difference"], c["low"], c["high"]} <= set(dom.numbers["overview"])
         assert f"{c['difference']:+.4f}".replace("-", "\u2212") in dom.texts["overview"]

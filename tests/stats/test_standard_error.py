@@ -77,9 +77,7 @@ def test_draws_and_given_are_the_paired_t_test_over_seeds(design, folds):
 
 def test_more_seeds_do_not_shrink_what_the_folds_share():
     """The floor sqrt(var * n_test / n_train): more seeds cannot settle everything."""
-    few, many = (
-        estimate(paired({(s, f): float((s + f) % 2) for s, f in grid(n, 2)}), "refold") for n in (5, 400)
-    )
+    few, many = (estimate(paired({(s, f): float((s + f) % 2) for s, f in grid(n, 2)}), "refold") for n in (5, 400))
     floor = sqrt(0.25 * 0.2)
     assert floor < many.standard_error < 1.01 * floor < few.standard_error
 

@@ -24,8 +24,7 @@ def normal_scores(effects, pairs, sd=0.01, seed=0) -> dict[str, dict[tuple[int, 
     random = Random(seed)
     hard = {pair: random.gauss(0.7, 0.05) for pair in pairs}
     return {
-        loss: {pair: hard[pair] + effect + random.gauss(0, sd) for pair in pairs}
-        for loss, effect in effects.items()
+        loss: {pair: hard[pair] + effect + random.gauss(0, sd) for pair in pairs} for loss, effect in effects.items()
     }
 
 
@@ -160,10 +159,7 @@ def mapped(scores, change):
 
 
 def essence(verdict):
-    return [
-        (c.loss, c.decision, c.reason, c.decision_half_rope, c.decision_double_rope)
-        for c in verdict.comparisons
-    ]
+    return [(c.loss, c.decision, c.reason, c.decision_half_rope, c.decision_double_rope) for c in verdict.comparisons]
 
 
 def numbers(verdict):
@@ -211,9 +207,7 @@ def test_another_unit(case, scale):
     scores, changes = case
     before = judge(rows_of(scores), plan_of(scores, **changes))
     changes["rope"] *= scale
-    after = judge(
-        rows_of(mapped(scores, lambda v: v * scale), chance=0.5 * scale), plan_of(scores, **changes)
-    )
+    after = judge(rows_of(mapped(scores, lambda v: v * scale), chance=0.5 * scale), plan_of(scores, **changes))
     assert essence(before) == essence(after) and before.best_set == after.best_set
     scaled = [None if number is None else number * scale for number in numbers(before)]
     assert same(numbers(after), scaled)
@@ -325,9 +319,7 @@ def test_a_failed_baseline_counts_as_well():
     scores = normal_scores({"A": 0, "B": 0, "C": 0}, grid(2, 5), sd=1e-4)
     scores["A"][0, 0] = None
     verdict = judge(rows_of(scores), plan_of("ABC"))
-    assert [(c.decision, c.reason, c.failed_pairs) for c in verdict.comparisons] == [
-        ("undecided", "failures", 1)
-    ] * 2
+    assert [(c.decision, c.reason, c.failed_pairs) for c in verdict.comparisons] == [("undecided", "failures", 1)] * 2
 
 
 def test_a_loss_that_always_fails():
@@ -473,8 +465,7 @@ def test_sentences():
         "Lorenz +0.125 (+0.115 to +0.135) and Savage +0.016 (+0.006 to +0.025) were better; "
         "Smooth hinge 0.000 (-0.010 to +0.010) was equal to within 0.013; "
         "Tangent -0.125 (-0.135 to -0.115) was worse.",
-        "Cannot be told from the best: Lorenz alone; "
-        "worse than the best: Logistic, Smooth hinge, Tangent, Savage.",
+        "Cannot be told from the best: Lorenz alone; worse than the best: Logistic, Smooth hinge, Tangent, Savage.",
     )
 
 

@@ -8,7 +8,20 @@ from importlib.metadata import PackageNotFoundError, version
 
 from .main import Exit
 
-NEEDED = ("torch", "numpy", "scipy", "sklearn", "pydantic", "yaml", "typer", "rich", "plotly", "jinja2", "safetensors", "PIL")
+NEEDED = (
+    "torch",
+    "numpy",
+    "scipy",
+    "sklearn",
+    "pydantic",
+    "yaml",
+    "typer",
+    "rich",
+    "plotly",
+    "jinja2",
+    "safetensors",
+    "PIL",
+)
 EXTRAS = {
     "medical": ("nibabel", "SimpleITK", "pydicom", "tifffile"),
     "monai": ("monai",),
@@ -34,7 +47,10 @@ def examine() -> Exit:
     print(f"ok       {cores()} cores: studies use {workers} workers of {threads} threads on {devices[0]}")
     if not torch.cuda.is_available():
         print("note     no CUDA device: studies run on the CPU")
-    print(f"{'ok   ' if shutil.which('g++') else 'note '}    C++ compiler {'found' if shutil.which('g++') else 'missing: torch.compile needs one on a CPU'}")
+    if shutil.which("g++"):
+        print("ok       C++ compiler found: torch.compile works on the CPU")
+    else:
+        print("note     no C++ compiler: torch.compile needs one on a CPU")
     print("note     losses run as plain torch: no fused kernels in this version")
     if _installed("torchvision") and not _imports("torchvision"):
         print(

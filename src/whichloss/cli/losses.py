@@ -64,7 +64,8 @@ def show_loss(text: str, as_json: bool) -> None:
         print(f"source      {card.source}, equation {card.equation}")
     print(f"range       {low:g} to {high:g}")
     print(f"smooth      {'yes' if card.smooth else 'no'}     convex  {'yes' if card.convex else 'no'}")
-    print(f"easy cases  {'cost nothing from ' + format(card.easy, 'g') + ' on' if card.easy is not None else 'never cost nothing'}")
+    easy = "never cost nothing" if card.easy is None else f"cost nothing from {card.easy:g} on"
+    print(f"easy cases  {easy}")
     for name, value in (("also called", ", ".join(card.aliases)), ("note", card.note)):
         if value:
             print(f"{name}: {value}")

@@ -2,8 +2,8 @@
 
 from whichloss.stats import read
 from whichloss.study import facts
-from whichloss.study.measures import title
 from whichloss.study.conduct import Conducted, Prepared
+from whichloss.study.measures import title
 
 
 def as_markdown(prepared: Prepared, done: Conducted) -> str:
@@ -48,7 +48,11 @@ def _secondary(prepared: Prepared, done: Conducted) -> list[str]:
     for loss in study.losses:
         cells = []
         for metric in others:
-            values = [row.value for row in rows if row.loss == repr(loss) and row.metric == repr(metric) and row.value is not None]
+            values = [
+                row.value
+                for row in rows
+                if row.loss == repr(loss) and row.metric == repr(metric) and row.value is not None
+            ]
             cells.append(_number(sum(values) / len(values)) if values else "")
         lines.append(f"| `{study.labels[repr(loss)]}` | " + " | ".join(cells) + " |")
     return [*lines, ""]

@@ -99,7 +99,13 @@ class Bar(Listener):
             return
         self.console.print(f"{total} runs to do, {workers} at a time")
         if self.console.is_terminal:
-            columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
+            columns = (
+                TextColumn("runs"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[left]}"),
+            )
             self.bar = Progress(*columns, console=self.console)
             self.bar.start()
             self.task = self.bar.add_task("runs", total=total, left="")
@@ -109,7 +115,9 @@ class Bar(Listener):
         self.failed += one.outcome != "finished"
         left = f"about {_duration((time.monotonic() - self.start) / self.done * (self.total - self.done))} left"
         if one.outcome != "finished":
-            self.console.print(f"{one.run.loss.label}, fold {one.run.fold}, seed {one.run.seed}: {one.outcome}: {one.message}")
+            self.console.print(
+                f"{one.run.loss.label}, fold {one.run.fold}, seed {one.run.seed}: {one.outcome}: {one.message}"
+            )
         if self.bar is not None:
             self.bar.update(self.task, advance=1, left=left)
         else:

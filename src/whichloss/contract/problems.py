@@ -57,9 +57,7 @@ def asking(loss: Loss, classes: str) -> Loss:
     if isinstance(loss, Sum):
         return Sum(addends=tuple((weight, asking(part, classes)) for weight, part in loss.addends))
     changes: dict[str, Value | str] = {
-        one.name: asking(part, classes)
-        for one in fields(loss)
-        if isinstance(part := getattr(loss, one.name), Loss)
+        one.name: asking(part, classes) for one in fields(loss) if isinstance(part := getattr(loss, one.name), Loss)
     }
     if "classes" in {one.name for one in fields(loss)}:
         changes["classes"] = classes

@@ -60,7 +60,9 @@ def _hold(condition: bool | Tensor, function: Promise, why: object) -> None:
 
 
 def _close(one: Tensor, other: Tensor, rtol: float = 1e-9) -> bool:
-    return one.shape == other.shape and torch.allclose(one.double(), other.double(), rtol=rtol, atol=1e-12, equal_nan=True)
+    return one.shape == other.shape and torch.allclose(
+        one.double(), other.double(), rtol=rtol, atol=1e-12, equal_nan=True
+    )
 
 
 def _gradient(problem: Problem, weight: Tensor | None = None, logits: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -179,7 +181,10 @@ def has_the_gradient_of_its_value(loss: Loss) -> None:
             with torch.random.fork_rng():  # gradcheck draws from the global generator
                 torch.manual_seed(0)
                 fine = torch.autograd.gradcheck(
-                    lambda x, p=problem, w=w: p.loss(x, p.target, w), problem.leaf(), fast_mode=True, raise_exception=False
+                    lambda x, p=problem, w=w: p.loss(x, p.target, w),
+                    problem.leaf(),
+                    fast_mode=True,
+                    raise_exception=False,
                 )
             _hold(fine, has_the_gradient_of_its_value, f"not on {problem}{'' if w is None else ' with weights'}")
 
@@ -355,7 +360,9 @@ def is_the_same_through_a_fused_kernel(loss: Loss) -> None:
 
 def _at_defaults(loss: Loss) -> bool:
     """Whether the card, which speaks of the default fields, speaks of this instance; an inner loss does not matter."""
-    return all(isinstance(getattr(loss, one.name), Loss) or getattr(loss, one.name) == one.default for one in fields(loss))
+    return all(
+        isinstance(getattr(loss, one.name), Loss) or getattr(loss, one.name) == one.default for one in fields(loss)
+    )
 
 
 def _curve(loss: Loss) -> tuple[Tensor, Tensor] | None:
@@ -398,9 +405,7 @@ def _refused(loss: Loss, logits: Tensor, target: Tensor) -> bool:
     return False
 
 
-def _check_crop(
-    me: Promise, problem: Problem, weight: Tensor, crop: Callable[[Tensor, int], Tensor]
-) -> None:
+def _check_crop(me: Promise, problem: Problem, weight: Tensor, crop: Callable[[Tensor, int], Tensor]) -> None:
     axis_of_logits, axis_of_target = 2, 2 if problem.target.ndim == problem.logits.ndim else 1
     cropped = Problem(
         problem.form, problem.loss, crop(problem.logits, axis_of_logits), crop(problem.target, axis_of_target)

@@ -1,6 +1,9 @@
 """The core: what a loss is, how it is written as text, and what its formula sees. Imports torch and nothing else."""
 
 from .card import Card as Card
+from .catalogue import find as find
+from .catalogue import registry as registry
+from .catalogue import suggestion as suggestion
 from .errors import ExpressionError as ExpressionError
 from .errors import FieldError as FieldError
 from .errors import ShapeError as ShapeError
@@ -16,6 +19,7 @@ from .fields import count as count
 from .fields import flag as flag
 from .fields import fraction as fraction
 from .fields import inner as inner
+from .fields import location as location
 from .fields import nonnegative as nonnegative
 from .fields import number as number
 from .fields import numbers as numbers
@@ -26,9 +30,6 @@ from .lifts.region import Counts as Counts
 from .loss import Loss as Loss
 from .loss import Sum as Sum
 from .prepare import plain as plain
-from .registry import find as find
-from .registry import registry as registry
-from .registry import suggestion as suggestion
 from .task import Task as Task
 from .terms import Terms as Terms
 from .terms import mean as mean

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from . import registry
+from . import catalogue
 from .errors import ExpressionError, UserError
 from .fields import SPEC
 from .value import DEEPEST, Value
@@ -98,12 +98,12 @@ class _Reader:
         return self.call(kind, name, depth)
 
     def call(self, kind: type, name: str, depth: int) -> Any:
-        cls = registry.find(kind, name)
+        cls = catalogue.find(kind, name)
         if cls is None and ":" in name:
             return self.foreign(kind, name, depth)
         if cls is None or not cls.listed:
             word = kind.__name__.lower()
-            raise ExpressionError(f"no {word} is called {name!r}{registry.suggestion(kind, name)}")
+            raise ExpressionError(f"no {word} is called {name!r}{catalogue.suggestion(kind, name)}")
         known = {one.name: one for one in fields(cls)}
         given: dict[str, Any] = {}
         leading = [one.name for one in fields(cls) if not one.kw_only]

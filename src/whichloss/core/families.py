@@ -49,13 +49,16 @@ class MarginLoss(Loss):
         classes = len(task.classes)
         return classes * (classes - 1) // 2 if self.lift == "one_versus_one" else task.outputs
 
-    def decide(self, logits: Tensor) -> Tensor:
+    def class_scores(self, logits: Tensor) -> Tensor:
         if self.lift != "one_versus_one" or not self.exclusive(logits):
-            return super().decide(logits)
-        first, second = torch.combinations(torch.arange(classes_of_pairs(logits.shape[1]), device=logits.device)).T
-        votes = logits.new_zeros((logits.shape[0], int(second.max()) + 1, *logits.shape[2:]))
+            return logits
+        classes = classes_of_pairs(logits.shape[1])
+        first, second = torch.combinations(torch.arange(classes, device=logits.device)).T
         won = (logits > 0).to(logits.dtype)
-        return votes.index_add(1, first, won).index_add(1, second, 1 - won).argmax(1)
+        none = logits.new_zeros((logits.shape[0], classes, *logits.shape[2:]))
+        votes = none.index_add(1, first, won).index_add(1, second, 1 - won)
+        lead = none.index_add(1, first, logits).index_add(1, second, -logits)
+        return votes + lead / (3 * (lead.abs() + 1))  # margins break ties of votes, and never outvote them
 
     def probability(self, logits: Tensor) -> Tensor | None:
         plain = self.scores == "logits" and self.targets == "signed"
@@ -71,7 +74,7 @@ class LikelihoodLoss(Loss):
     def formula(self, log_p: Tensor) -> Tensor: ...
 
     def prices(self) -> tuple[float, float]:
-        """What a yes and a no are multiplied by where classes are independent; part of the formula, never divided out."""
+        """What a yes and a no are multiplied by where classes are independent; never divided out."""
         return 1.0, 1.0
 
     def needs(self) -> Sequence[Lift]:
@@ -170,13 +173,13 @@ class RegressionLoss(Loss):
 class WrapperLoss(Loss):
     """Changes the value of another loss, term by term. `formula` is a function of one non-negative number."""
 
-    loss: Loss = inner(lambda: Loss)
+    loss: Loss = inner(lambda: Loss, kw_only=False)
 
     @abstractmethod
     def formula(self, value: Tensor) -> Tensor: ...
 
     @classmethod
-    def examples(cls):
+    def examples(cls) -> Sequence["WrapperLoss"]:
         from .expression import parse
 
         return [cls(parse("Dice()")), cls(parse("CrossEntropy()"))]

@@ -94,16 +94,21 @@ def flag(default: Any = MISSING) -> Any:
     return _field(default, Spec(read, "True or False"))
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 def text(default: Any = MISSING, *, optional: bool = False) -> Any:
-    """Any text: a path, the name of an array."""
+    """Any text: the name of an array, a pattern."""
+    spec = Spec(_text, "a text")
+    return _field(default, _optional(spec) if optional else spec)
 
-    def read(value: Any) -> str:
-        if not isinstance(value, str):
-            raise TypeError
-        return value
 
-    spec = Spec(read, "a text")
-    return _field(default, _optional(spec) if optional else spec, **({"kw_only": False} if default is MISSING else {}))
+def location(*, kw_only: bool = False) -> Any:
+    """The path of a file or folder, given first and without its name."""
+    return field(kw_only=kw_only, metadata={SPEC: Spec(_text, "a path, as text")})
 
 
 def choice(default: str, *others: str) -> Any:
@@ -130,7 +135,7 @@ def numbers(default: Any = MISSING, *, low: float = -inf, optional: bool = False
     return _field(default, _optional(spec) if optional else spec)
 
 
-def inner(kind: Callable[[], type]) -> Any:
+def inner(kind: Callable[[], type], *, kw_only: bool = False) -> Any:
     """Another value, given first and without its name: the loss that a wrapper wraps.
 
     `kind` is a function, since a class cannot name itself while it is being made.
@@ -141,4 +146,4 @@ def inner(kind: Callable[[], type]) -> Any:
             raise TypeError
         return value
 
-    return field(kw_only=False, metadata={SPEC: Spec(read, "a loss, such as Dice()", kind)})
+    return field(kw_only=kw_only, metadata={SPEC: Spec(read, "a loss, such as Dice()", kind)})

@@ -51,7 +51,8 @@ class Named:
         anything = any(one.kind is one.VAR_KEYWORD for one in takes.values())
         more = {name: value for name, value in more.items() if anything or name in takes}
         positional = [value for name, value in self.arguments if name is None]
-        return function(*positional, **{name: value for name, value in self.arguments if name is not None} | more)
+        named = {name: value for name, value in self.arguments if name is not None}
+        return function(*positional, **(named | more))
 
 
 class Foreign(Named, Loss):
@@ -62,7 +63,10 @@ class Foreign(Named, Loss):
     """
 
     listed = False
-    examples = classmethod(lambda cls: [])
+
+    @classmethod
+    def examples(cls) -> list[Loss]:
+        return []
 
     def measure(self, prepared: Prepared) -> Terms:
         batch = prepared.batch
@@ -77,7 +81,11 @@ class Foreign(Named, Loss):
         made = self.__dict__.get("_made")
         if made is None:
             target = self.target()
-            made = self.call(target) if isclass(target) else partial(target, **dict(self.arguments))
+            made = (
+                self.call(target)
+                if isclass(target)
+                else partial(target, **{str(name): value for name, value in self.arguments})
+            )
             self._set("_made", made)
         return made
 

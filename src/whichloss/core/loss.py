@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -82,10 +82,12 @@ class Loss(Value):
 
     def decide(self, logits: Tensor) -> Tensor:
         """At the natural threshold: a class index (N, *S), or yes (1) and no (0) per channel (N, C, *S)."""
+        return self.class_scores(logits).argmax(1) if self.exclusive(logits) else (logits > 0).long()
+
+    def class_scores(self, logits: Tensor) -> Tensor:
+        """A score for each class (N, K, *S), from outputs that may be something else, such as pairs of classes."""
         first = next(self.leaves())
-        if first is not self:
-            return first.decide(logits)
-        return logits.argmax(1) if self.exclusive(logits) else (logits > 0).long()
+        return logits if first is self else first.class_scores(logits)
 
     def probability(self, logits: Tensor) -> Tensor | None:
         """The probabilities that the loss implies, of the logits' shape; None where it implies none."""
@@ -128,7 +130,7 @@ class Sum(Loss):
     card = Card(source="", equation="", smooth=False, convex=False)
 
     @classmethod
-    def examples(cls) -> list[Self]:
+    def examples(cls) -> Sequence[Loss]:
         return []
 
     def needs(self) -> Sequence[Lift]:

@@ -60,9 +60,7 @@ class Question:
     @property
     def log_probabilities(self) -> Tensor:
         if self._log_probabilities is None:
-            self._log_probabilities = (
-                F.log_softmax(self.logits, 1) if self.exclusive else F.logsigmoid(self.logits)
-            )
+            self._log_probabilities = F.log_softmax(self.logits, 1) if self.exclusive else F.logsigmoid(self.logits)
         return self._log_probabilities
 
     def _one_hot(self) -> Tensor:

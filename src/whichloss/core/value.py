@@ -1,14 +1,14 @@
 """Value: frozen, comparable, hashable, picklable, printable. Losses, data sets, networks and metrics are values."""
 
 from abc import ABC
-from collections.abc import Iterator
-from dataclasses import MISSING, Field, dataclass, field, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, Field, dataclass, fields
 from inspect import isabstract
-from typing import Any, ClassVar, Self, dataclass_transform
+from typing import Any, ClassVar, dataclass_transform
 
-from . import registry
+from . import catalogue
 from .errors import FieldError
-from .fields import SPEC, choice, count, flag, fraction, inner, nonnegative, number, numbers, positive, text
+from .fields import SPEC, inner, location
 
 DEEPEST = 32  # values within values; texts of deeper trees are refused by the parser, so the trees are too
 
@@ -16,8 +16,9 @@ DEEPEST = 32  # values within values; texts of deeper trees are refused by the p
 @dataclass_transform(
     frozen_default=True,
     kw_only_default=True,
-    field_specifiers=(choice, count, field, flag, fraction, inner, nonnegative, number, numbers, positive, text),
+    field_specifiers=(inner, location),  # of the others the right-hand side is the default, as far as type checkers see
 )
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Value(ABC):
     """A class below this one is either abstract or final, and a frozen dataclass of keyword-only, checked fields.
 
@@ -34,7 +35,7 @@ class Value(ABC):
             if base is not Value and issubclass(base, Value) and not isabstract(base) and not _is_kind(base):
                 raise TypeError(f"{base.__name__} is final: wrap it, or write a sibling, instead of {cls.__name__}")
         dataclass(frozen=True, kw_only=True, repr=False)(cls)
-        registry.add(cls.kind(), cls)
+        catalogue.add(cls.kind(), cls)
 
     @classmethod
     def kind(cls) -> type:
@@ -42,7 +43,7 @@ class Value(ABC):
         return next(base for base in reversed(cls.__mro__) if base is not Value and issubclass(base, Value))
 
     @classmethod
-    def examples(cls) -> list[Self]:
+    def examples(cls) -> Sequence["Value"]:
         """Instances with which tests, documentation and benchmarks show this class."""
         return [cls()]
 
@@ -53,7 +54,7 @@ class Value(ABC):
                 try:
                     self._set(one.name, spec(getattr(self, one.name)))
                 except FieldError as error:
-                    raise FieldError(f"{registry.spelled(type(self))}: {one.name} {error}") from None
+                    raise FieldError(f"{catalogue.spelled(type(self))}: {one.name} {error}") from None
         self.check()
         if self._depth() > DEEPEST:
             raise FieldError(f"{type(self).__name__}: more than {DEEPEST} values within each other")
@@ -81,8 +82,10 @@ class Value(ABC):
 
     def spell(self, hide_defaults: bool) -> str:
         """The expression of this value, every field (identity) or only what differs from the defaults (label)."""
-        name = type(self).__name__ if hide_defaults else registry.spelled(type(self))
-        own = type(self).__dict__.get("__annotations__", {})  # what is particular to a class comes before what it inherits
+        name = type(self).__name__ if hide_defaults else catalogue.spelled(type(self))
+        own = type(self).__dict__.get(
+            "__annotations__", {}
+        )  # what is particular to a class comes before what it inherits
         order = sorted(fields(self), key=lambda one: (one.kw_only, one.name not in own))
         shown = [one for one in order if not (hide_defaults and _is_default(one, getattr(self, one.name)))]
         parts = [self._spell_field(one, hide_defaults) for one in shown]

@@ -1,6 +1,6 @@
 """Every data set and reader, one file each, and how cases are split. Importing this tells core where to look."""
 
-from whichloss.core.registry import fill
+from whichloss.core.catalogue import fill
 
 from .cases import Cases as Cases
 from .dataset import DataSet as DataSet

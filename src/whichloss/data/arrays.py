@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from whichloss.core import FieldError, Task, UserError, count, flag, text
+from whichloss.core import FieldError, Task, UserError, count, flag, location, text
 
 from .cases import Cases
 from .dataset import DataSet
@@ -26,7 +26,7 @@ class Arrays(DataSet):
     A target (N, H, W) makes it segmentation: see `masks.py` for the values.
     """
 
-    path: str = text()
+    path: str = location()
     image: str = text("images")
     target: str = text("masks")
     group: str | None = text(None, optional=True)  # patients
@@ -108,7 +108,7 @@ class Arrays(DataSet):
 
 def _read(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             missing = next((name for name in names if name not in file.files), None)
             if missing is not None:
                 raise UserError(f"{path} has no array {missing!r}; it has {', '.join(file.files)}")

@@ -89,8 +89,9 @@ class Cases:
             raise UserError(
                 f"images are {self.images.dtype}, labels {self.labels.dtype}; they must be float32 and int64"
             )
-        if self.images.shape[1:] != (task.channels, *task.size):
-            raise UserError(f"images are {tuple(self.images.shape)}; the task says (N, {task.channels}, *{task.size})")
+        shape = (n, task.channels, *task.size)
+        if self.images.shape != shape:
+            raise UserError(f"images are {tuple(self.images.shape)}; the task says {shape}")
         wanted = (n, *task.size) if task.kind == "segmentation" else (n,)
         if self.labels.shape != wanted:
             raise UserError(f"labels are {tuple(self.labels.shape)}; {task.kind} of these images needs {wanted}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 
-from whichloss.core import FieldError, Task, UserError, text
+from whichloss.core import FieldError, Task, UserError, location, text
 from whichloss.core.fields import SPEC, Spec
 
 from .cases import Cases
@@ -48,7 +48,7 @@ class Folder(DataSet):
     `size` brings all images to one size, H = W or (H, W): bilinear for images, nearest neighbour for masks.
     """
 
-    path: str = text()
+    path: str = location()
     images: str = text("images")
     masks: str = text("masks")
     group: str | None = text(None, optional=True)
@@ -58,7 +58,7 @@ class Folder(DataSet):
 
     @classmethod
     def examples(cls) -> list[Self]:
-        return [cls(path="cells", group=r"^(p\d+)_"), cls(path="cells", size=(12, 16))]  # pyright: ignore[reportArgumentType]
+        return [cls(path="cells", group=r"^(p\d+)_"), cls(path="cells", size=(12, 16))]
 
     def check(self) -> None:
         if self.group is None:
@@ -77,6 +77,7 @@ class Folder(DataSet):
         images, masks = _pictures(path, self.images), _pictures(path, self.masks)
         _refuse_unpaired(images, masks, self)
         names = tuple(sorted(images))
+        groups = tuple(self._patient(name) for name in names)
         pairs = [self._pair(images[name], masks[name]) for name in names]
         self._refuse_unequal([images[name] for name in names], [image for image, _ in pairs])
         pixels = np.stack([image for image, _ in pairs])
@@ -88,7 +89,7 @@ class Folder(DataSet):
             labels=torch.from_numpy(labels),
             ids=names,
             task=Task(kind="segmentation", classes=classes, channels=pixels.shape[1], size=pixels.shape[2:]),
-            groups=tuple(self._patient(name) for name in names),
+            groups=groups,
         )
 
     def _pair(self, image_file: Path, mask_file: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +108,7 @@ class Folder(DataSet):
             image = image.resize((width, height), Resampling.BILINEAR)
             mask = mask.resize((width, height), Resampling.NEAREST)
         pixels = np.asarray(image, dtype=np.float32) / np.float32(white)
-        return np.moveaxis(np.atleast_3d(pixels), 2, 0), _one_channel(mask, mask_file)
+        return np.ascontiguousarray(np.moveaxis(np.atleast_3d(pixels), 2, 0)), _one_channel(mask, mask_file)
 
     def _patient(self, name: str) -> str:
         if self.group is None:
@@ -166,12 +167,13 @@ def _open(file: Path) -> "Image.Image":
     from PIL import Image
 
     try:
-        picture = Image.open(file)
-        picture.load()
+        with Image.open(file) as picture:
+            pages = getattr(picture, "n_frames", 1)
+            picture.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{file} cannot be read as a picture: {error}") from error
-    if getattr(picture, "n_frames", 1) > 1:
-        raise UserError(f"{file} holds {getattr(picture, 'n_frames', 1)} pictures; one to a file is read")
+    if pages > 1:
+        raise UserError(f"{file} holds {pages} pictures; one to a file is read")
     return picture
 
 

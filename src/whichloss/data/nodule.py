@@ -2,8 +2,11 @@
 
 The two are apart so that the same nodule can be drawn again with one fact changed:
 
-    drawn = Nodules().draw(range(10))
-    smooth = render(replace(drawn, shape=0 * drawn.shape))
+    >>> from dataclasses import replace
+    >>> from whichloss.data.nodules import Nodules
+    >>> drawn = Nodules().draw(range(10))
+    >>> render(replace(drawn, shape=1 - drawn.shape)).shape
+    (10, 40, 40)
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Every metric, one file each, in a folder for each task. Importing this package tells core where to look."""
 
-from whichloss.core.registry import fill
+from whichloss.core.catalogue import fill
 
 from .metric import Metric as Metric
 from .metric import MetricCard as MetricCard

@@ -1,6 +1,6 @@
 """Every network, one file each. Importing this package tells core where to look."""
 
-from whichloss.core.registry import fill
+from whichloss.core.catalogue import fill
 
 from .factory import Factory as Factory
 from .network import Network as Network

@@ -81,9 +81,7 @@ def _note(text: str, y: float, side: str, color: str, anchor: str = "top") -> di
     }
 
 
-def forest(
-    verdict: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]], ink: Mapping[str, Ink]
-) -> Figure:
+def forest(verdict: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]], ink: Mapping[str, Ink]) -> Figure:
     """Differences to the baseline with their simultaneous intervals; the rope is the shaded band.
 
     The vertical axis counts pixels, so that a long name may take several lines above its interval.
@@ -190,9 +188,7 @@ def _rule(y: float) -> dict[str, Any]:
     }
 
 
-def curves(
-    record_curves: Sequence[Curve], ink: Mapping[str, Ink], first: Sequence[str]
-) -> tuple[Figure, ...]:
+def curves(record_curves: Sequence[Curve], ink: Mapping[str, Ink], first: Sequence[str]) -> tuple[Figure, ...]:
     """One figure per title. `first`: labels to show before others, where there are too many."""
     titles = dict.fromkeys(curve.title for curve in record_curves)
     return tuple(

@@ -20,9 +20,7 @@ def page(record: Record) -> str:
         """Lets a long name break where a reader would: Dice(|smooth=|1.0)."""
         return Markup("<wbr>").join(map(escape, re.split(r"(?<=[(,=_/])|(?<=\.)(?=[A-Za-z])", text)))
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "allow_nan": False}
     environment.filters["breakable"] = breakable
     template = environment.from_string(_own("page.html.jinja"))

@@ -21,9 +21,7 @@ class Curve:
     def __post_init__(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in ("x", "mean", "low", "high")}
         if len(set(lengths.values())) > 1:
-            raise ValueError(
-                f"curve {self.title!r} of {self.loss!r} has columns of different length: {lengths}"
-            )
+            raise ValueError(f"curve {self.title!r} of {self.loss!r} has columns of different length: {lengths}")
 
 
 @dataclass(frozen=True)

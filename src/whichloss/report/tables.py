@@ -197,8 +197,7 @@ def _descriptive(
         unit = f" ({units[metric]})" if units[metric] else ""
         head.append((labels.get(metric, metric) + unit, "number"))
     rows = tuple(
-        (loss_name(label, ink), *(_spread(by_loss, label, usual) for by_loss in metrics.values()))
-        for label in ordered
+        (loss_name(label, ink), *(_spread(by_loss, label, usual) for by_loss in metrics.values())) for label in ordered
     )
     caption = f"{where}: mean ± sd over {usual} {'run' if usual == 1 else 'runs'}. Descriptive"
     return Table(name, caption, tuple(head), rows)
@@ -272,9 +271,7 @@ def design(verdict: Row) -> dict[str, str]:
     direction = "higher" if verdict["higher_is_better"] else "lower"
 
     def counted(**words: str) -> list[str]:
-        return [
-            f"{count(plan[key]).text} {word}" for key, word in words.items() if real(plan[key]) is not None
-        ]
+        return [f"{count(plan[key]).text} {word}" for key, word in words.items() if real(plan[key]) is not None]
 
     kind = [str(plan["kind"])] if plan["kind"] else []
     facts = {

@@ -28,9 +28,7 @@ def cautions(
 
     failed = [loss for loss in plan.losses if cell.failed(loss)]
     if failed:
-        counts = [
-            f"{plan.label(loss)} {len(cell.failed(loss))} of {len(cell.scores[loss])}" for loss in failed
-        ]
+        counts = [f"{plan.label(loss)} {len(cell.failed(loss))} of {len(cell.scores[loss])}" for loss in failed]
         yield f"Failed runs, scored as chance: {', '.join(counts)}."
         blamed = [plan.label(loss) for loss in best_set(cell, plan, failures=False) if loss not in best]
         if blamed:

@@ -47,9 +47,7 @@ class Cell:
         sign = 1 if self.higher_is_better else -1
         mine, others = self.scores[loss], self.scores[other]
         return {
-            pair: Paired(
-                sign * (mine[pair].value - others[pair].value), mine[pair].n_train, mine[pair].n_test
-            )
+            pair: Paired(sign * (mine[pair].value - others[pair].value), mine[pair].n_train, mine[pair].n_test)
             for pair in sorted(mine.keys() & others.keys())
         }
 

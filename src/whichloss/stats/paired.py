@@ -53,9 +53,7 @@ def estimate(pairs: Mapping[Pair, Paired], design: Design) -> Estimate:
         return Estimate(units[0] if units else nan, inf, 0)
     overlap = 0.0
     if design in ("refold", "fixed"):
-        overlap = fmean(paired.n_test for paired in pairs.values()) / fmean(
-            paired.n_train for paired in pairs.values()
-        )
+        overlap = fmean(paired.n_test for paired in pairs.values()) / fmean(paired.n_train for paired in pairs.values())
     error = sqrt(variance(units) * (1 / len(units) + overlap))
     return Estimate(fmean(units), error, len(units) - 1)
 

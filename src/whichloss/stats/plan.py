@@ -58,15 +58,11 @@ class Plan:
             )
         object.__setattr__(self, "rope", float(self.rope))
         if not 0.5 <= self.confidence < 1:
-            raise ValueError(
-                f"confidence is {self.confidence!r}; it is at least 0.5 and below 1, for example 0.95"
-            )
+            raise ValueError(f"confidence is {self.confidence!r}; it is at least 0.5 and below 1, for example 0.95")
         if self.design not in get_args(Design):
             raise ValueError(f"design is {self.design!r}; choose one of {', '.join(get_args(Design))}")
         if self.pairs is not None and self.pairs < 1:
-            raise ValueError(
-                f"pairs is {self.pairs!r}; it is the number of (fold, seed) pairs planned, 1 or more"
-            )
+            raise ValueError(f"pairs is {self.pairs!r}; it is the number of (fold, seed) pairs planned, 1 or more")
 
     def label(self, loss: str) -> str:
         """What the loss is called in a sentence."""

@@ -50,9 +50,7 @@ def read(path: str | os.PathLike[str]) -> list[Row]:
     except UnicodeDecodeError as error:
         raise TableError(f"{path}: is not UTF-8 text ({error}); save it as CSV in UTF-8") from error
     except csv.Error as error:
-        raise TableError(
-            f"{path}: is not CSV ({error}); quote texts with commas, double quotes inside"
-        ) from error
+        raise TableError(f"{path}: is not CSV ({error}); quote texts with commas, double quotes inside") from error
 
 
 def write(path: str | os.PathLike[str], rows: Iterable[Row]) -> None:

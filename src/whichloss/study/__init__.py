@@ -1,7 +1,7 @@
 """Studies: from a study file to runs, and from runs to one table."""
 
 import whichloss.losses  # noqa: F401  tells core where losses live
-from whichloss.core.registry import fill
+from whichloss.core.catalogue import fill
 
 from . import optimizers
 from .optimizers.optimizer import Optimizer

@@ -152,7 +152,9 @@ def plan_of(study: Study, pairs: int) -> Plan:
 
 def as_yaml(study: Study) -> str:
     """The study as it was understood, every default spelled."""
-    return yaml.safe_dump(study.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True, width=110)
+    return yaml.safe_dump(
+        study.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True, width=110
+    )
 
 
 def _same_protocol(study: Study, store: Store) -> None:
@@ -162,8 +164,10 @@ def _same_protocol(study: Study, store: Store) -> None:
     old, new = json.loads(kept.read_text()), study.fixed()
     if old == new:
         return
-    lines = [json.dumps(one, indent=1, sort_keys=True).splitlines() for one in (old, new)]
-    changes = [line for line in difflib.unified_diff(*lines, lineterm="", n=0) if line[:2] not in ("--", "++", "@@")]
+    before, after = (json.dumps(one, indent=1, sort_keys=True).splitlines() for one in (old, new))
+    changes = [
+        line for line in difflib.unified_diff(before, after, lineterm="", n=0) if line[:2] not in ("--", "++", "@@")
+    ]
     raise UserError(
         f"{study.name} has been run with another protocol in {store.folder}:\n"
         + "\n".join(f"    {line}" for line in changes)

@@ -49,7 +49,7 @@ def _seconds(run: Run, prepared: Prepared, device: torch.device) -> float:
     network = run.network.build(cases.task, run.loss.outputs(cases.task)).to(
         device, memory_format=memory_format(training.memory_format, cases.task.dims, device)
     )  # type: ignore[call-overload]
-    total = 0.0
+    total = look = 0.0
     for stage in training.stages:
         at = list(split.fit[: stage.batch])
         images, labels = cases.images[at].to(device), cases.labels[at].to(device)

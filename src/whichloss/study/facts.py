@@ -78,7 +78,9 @@ def check_alike(found: Ended, study: Study) -> None:
     pairs: dict[tuple[Any, ...], list[tuple[Run, dict[str, str]]]] = {}
     for run, record in found:
         if record["outcome"] == "finished":
-            pairs.setdefault((repr(run.data), repr(run.network), run.seed, run.fold), []).append((run, record["beside"]))
+            pairs.setdefault((repr(run.data), repr(run.network), run.seed, run.fold), []).append(
+                (run, record["beside"])
+            )
     for (_, _, seed, fold), members in pairs.items():
         first, facts = members[0]
         for other, theirs in members[1:]:

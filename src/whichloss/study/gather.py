@@ -11,10 +11,10 @@ from whichloss.report import Curve, Record
 from whichloss.stats import Row, Verdict
 
 from .facts import Ended
+from .measures import title, watch
 from .runs import Run
 from .store import Store
 from .study import Study
-from .measures import title, watch
 
 
 def gather(
@@ -36,9 +36,7 @@ def gather(
         question=study.question,
         verdict=verdict.to_json(),
         results=tuple(
-            row._asdict()
-            for row in table
-            if row.data == repr(cell_data) and row.network == repr(cell_network)
+            row._asdict() for row in table if row.data == repr(cell_data) and row.network == repr(cell_network)
         ),
         costs=tuple(_costs(here, labels)),
         curves=tuple(curves),
@@ -60,7 +58,9 @@ def _band(lines: Sequence[Sequence[float]]) -> dict[str, tuple[float, ...]]:
     """Mean over runs, and one standard deviation to each side."""
     mean = np.nanmean(lines, axis=0)
     spread = np.nanstd(lines, axis=0, ddof=1) if len(lines) > 1 else np.zeros_like(mean)
-    return {name: tuple(map(float, one)) for name, one in (("mean", mean), ("low", mean - spread), ("high", mean + spread))}
+    return {
+        name: tuple(map(float, one)) for name, one in (("mean", mean), ("low", mean - spread), ("high", mean + spread))
+    }
 
 
 def _learning(finished: Ended, labels: Mapping[str, str], cases: Cases) -> list[Curve]:
@@ -148,7 +148,9 @@ def _provenance(study: Study, found: Ended, data: Mapping[DataSet, Cases]) -> di
             "inner split": f"{design.inner:g} of the training part, for thresholds",
             "network": ", ".join(network.label for network in study.network),
             "optimizer": study.training.optimizer.label,
-            "stages": "; ".join(f"{s.epochs} epochs, batch {s.batch}, rate x {s.rate:g}" for s in study.training.stages),
+            "stages": "; ".join(
+                f"{s.epochs} epochs, batch {s.batch}, rate x {s.rate:g}" for s in study.training.stages
+            ),
             "precision": study.training.precision,
             "tuning": "none: every loss with its published defaults and the same optimizer",
         },

@@ -27,7 +27,9 @@ def facts(device: torch.device) -> dict[str, str]:
         "source": source(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} {platform.machine()}",
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{device.type} {platform.machine()}",
         "threads": str(torch.get_num_threads()),
         "kernels": "plain",
     }

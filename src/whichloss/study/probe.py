@@ -22,7 +22,11 @@ def probe(run: Run, cases: Cases, size: int = 8) -> None:
             f"{run.network.label} cannot read images {tuple(cases.images.shape[1:])} of {run.data.label}:"
             f" {type(error).__name__}: {error}"
         ) from error
-    expected = (len(chosen), run.loss.outputs(cases.task), *(cases.task.size if cases.task.kind == "segmentation" else ()))
+    expected = (
+        len(chosen),
+        run.loss.outputs(cases.task),
+        *(cases.task.size if cases.task.kind == "segmentation" else ()),
+    )
     if tuple(logits.shape) != expected:
         raise UserError(f"{run.network.label} gives {tuple(logits.shape)} where the task needs {expected}")
     target = cases.task.target(cases.labels[chosen], logits)
@@ -34,7 +38,9 @@ def probe(run: Run, cases: Cases, size: int = 8) -> None:
             raise UserError(f"{term.label}{part} is {float(value)} on the first cases of {run.data.label}")
         gradient = torch.autograd.grad(value, leaf, allow_unused=True)[0] if value.requires_grad else None
         if gradient is None or not gradient.isfinite().all() or not gradient.any():
-            raise UserError(f"{term.label}{part} has no gradient on the first cases of {run.data.label}: it cannot teach")
+            raise UserError(
+                f"{term.label}{part} has no gradient on the first cases of {run.data.label}: it cannot teach"
+            )
 
 
 def terms_of(loss: Loss) -> list[Loss]:

@@ -43,7 +43,11 @@ def find_study(source: str | Path) -> Path:
     path = Path(source)
     if path.is_file():
         return path
-    shipped = {Path(str(entry)).stem: Path(str(entry)) for entry in files("whichloss.studies").iterdir() if entry.name.endswith(".yaml")}
+    shipped = {
+        Path(str(entry)).stem: Path(str(entry))
+        for entry in files("whichloss.studies").iterdir()
+        if entry.name.endswith(".yaml")
+    }
     if str(source) in shipped:
         return shipped[str(source)]
     near = get_close_matches(str(source), shipped, n=1)
@@ -89,9 +93,11 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_constructor(
-    "tag:yaml.org,2002:str", lambda loader, node: loader.construct_scalar(node).translate(_BARE)
-)
+def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
+    return loader.construct_scalar(node).translate(_BARE)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:str", _text)
 
 
 def _shield(text: str) -> str:

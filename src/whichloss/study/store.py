@@ -1,7 +1,7 @@
 """Store: a folder of finished runs by key, shared by all studies. Nothing in it is ever half written.
 
-    runs/ab/abcdef.../record.json, outputs.safetensors     written aside and renamed together
-    studies/NAME/                                          the study, results.csv, costs.csv, verdict.json, report.html
+runs/ab/abcdef.../record.json, outputs.safetensors     written aside and renamed together
+studies/NAME/                                          the study, results.csv, costs.csv, verdict.json, report.html
 """
 
 import json

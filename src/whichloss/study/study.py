@@ -150,7 +150,9 @@ class Study(Part):
 
     def fixed(self) -> dict[str, Any]:
         """What may not change under one name."""
-        kept = self.model_dump(mode="json", include={"question", "data", "network", "design", "training", "primary", "cell"})
+        kept = self.model_dump(
+            mode="json", include={"question", "data", "network", "design", "training", "primary", "cell"}
+        )
         kept["design"].pop("seeds")
         for free in ("device", "memory_format"):
             kept["training"].pop(free)
@@ -167,5 +169,3 @@ class Study(Part):
 
 def parse_label(text: str) -> str:
     return text if len(text) < 100 else text[:97] + "..."
-
-

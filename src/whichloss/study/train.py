@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whichloss.core import Loss
 from whichloss.data import Cases
 
-from .runs import Run, Split
 from .measures import watched
+from .runs import Run, Split
 
 
 class Diverged(RuntimeError):
@@ -67,12 +68,12 @@ def train(run: Run, cases: Cases, split: Split, device: torch.device) -> Trained
             mean_loss = float(total) / len(images)  # once an epoch: asking more often would wait for the device
             if not isfinite(mean_loss):
                 raise Diverged(f"the loss is {mean_loss} in epoch {len(curve) + 1}")
-            inner = predict(network, watch_images, precision, device, memory, stage.batch)
+            inner = predict(network, run.loss, watch_images, precision, device, memory, stage.batch)
             curve.append({"loss": mean_loss, "inner": watched(inner, watch_labels, task)})
 
     batch = training.stages[-1].batch
-    inner = predict(network, watch_images, precision, device, memory, batch)
-    test = predict(network, cases.images[list(split.fold.test)], precision, device, memory, batch)
+    inner = predict(network, run.loss, watch_images, precision, device, memory, batch)
+    test = predict(network, run.loss, cases.images[list(split.fold.test)], precision, device, memory, batch)
     if not (inner.isfinite().all() and test.isfinite().all()):
         raise Diverged("the trained network gives outputs that are not numbers")
     return Trained(inner, test, curve, time.perf_counter() - start)
@@ -80,14 +81,21 @@ def train(run: Run, cases: Cases, split: Split, device: torch.device) -> Trained
 
 @torch.no_grad()
 def predict(
-    network: nn.Module, images: Tensor, precision: "Precision", device: torch.device, memory: Any, batch: int
+    network: nn.Module,
+    loss: Loss,
+    images: Tensor,
+    precision: "Precision",
+    device: torch.device,
+    memory: Any,
+    batch: int,
 ) -> Tensor:
-    """Logits (N, C, *S) in float32, on the CPU."""
+    """Scores (N, C, *S) in float32, on the CPU: one for a yes/no question, else one for each class."""
     network.eval()
     logits = []
     for part in images.split(batch):
         with precision.context():
-            logits.append(network(part.to(device).contiguous(memory_format=memory)).float().cpu())
+            outputs = network(part.to(device).contiguous(memory_format=memory))
+        logits.append(loss.class_scores(outputs.float()).cpu())
     return torch.cat(logits)
 
 

@@ -68,7 +68,9 @@ def read_order(order: Mapping[str, Any]) -> tuple[Run, list[Metric]]:
     return run, [parse(text, Metric, imports=True) for text in order["metrics"]]
 
 
-def compute(run: Run, metrics: list[Metric], cases: Cases, device: torch.device) -> tuple[dict[str, Any], dict[str, Any]]:
+def compute(
+    run: Run, metrics: list[Metric], cases: Cases, device: torch.device
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """One run: its record and its outputs. Divergence, errors and lack of memory are outcomes, not exceptions."""
     split = run.split(cases)
     test_labels = cases.labels[list(split.fold.test)]

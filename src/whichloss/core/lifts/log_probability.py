@@ -33,9 +33,7 @@ class LogProbability(Lift):
         logits, target, weight = question.logits, question.target, question.weight
         if question.indexed:
             truth = target.unsqueeze(1)
-            return Answers(
-                question.log_probabilities.gather(1, truth), weight.expand_as(logits).gather(1, truth), 0
-            )
+            return Answers(question.log_probabilities.gather(1, truth), weight.expand_as(logits).gather(1, truth), 0)
         if question.exclusive:
             return Answers(question.log_probabilities, target * weight, 0)
         share = weight / logits.shape[1]

@@ -36,7 +36,8 @@ class AdaptiveLog(WrapperLoss):
 
     @classmethod
     def examples(cls):
-        return [*super().examples(), *(cls(one.loss, join="smooth") for one in super().examples())]
+        printed = super().examples()
+        return [*printed, *(cls(one.loss, join="smooth") for one in printed)]
 
     def check(self) -> None:
         super().check()

@@ -36,4 +36,4 @@ class Accuracy(ThresholdedMetric):
     def chance(self, labels: Tensor, task: Task) -> float:
         """The share of the most frequent class: the best constant answer."""
         self.accept(task)
-        return (labels.long().bincount().max() / len(labels)).item() if len(labels) else float("nan")
+        return labels.long().bincount().max().item() / len(labels) if len(labels) else float("nan")

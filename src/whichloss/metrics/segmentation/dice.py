@@ -11,6 +11,14 @@ class Dice(OverlapMetric):
     r"""$$\frac{2 TP}{2 TP + FP + FN}$$
 
     The F1 score of the voxels of an image. A small structure loses more for each wrong voxel than a large one.
+
+    >>> import torch
+    >>> from whichloss.core import Task
+    >>> task = Task(kind="segmentation", classes=("background", "lesion"), size=(1, 4))
+    >>> logits = torch.tensor([[[[-2.0, -1.0, 1.0, 2.0]]]])
+    >>> labels = torch.tensor([[[0, 1, 1, 1]]])
+    >>> Dice().value(logits, labels, task), Dice().value(logits, labels, task, at=-1.5)
+    (0.8, 1.0)
     """
 
     card = MetricCard(
