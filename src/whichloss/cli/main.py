@@ -9,6 +9,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import typer
 
 
@@ -107,7 +108,7 @@ def main() -> Any:
         print("interrupted; finished runs are kept, and the same command resumes", file=sys.stderr)
         sys.exit(Exit.INTERRUPTED)
     except Exception as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):
             sys.exit(Exit.DONE)
         if not _is_mistake(error):
             raise
@@ -117,12 +118,12 @@ def main() -> Any:
 
 def _is_mistake(error: Exception) -> bool:
     """Errors by which our packages speak to users, and those of the command line's own parser."""
-    names = {cls.__name__ for cls in type(error).__mro__}
-    return bool(names & {"UserError", "TableError", "ClickException"})
+    ours = {"UserError", "TableError"}  # by name: importing them would import torch
+    return isinstance(error, click.ClickException) or bool(ours & {cls.__name__ for cls in type(error).__mro__})
 
 
 def _text(error: Exception) -> str:
-    return error.format_message() if hasattr(error, "format_message") else str(error)
+    return error.format_message() if isinstance(error, click.ClickException) else str(error)
 
 
 if __name__ == "__main__":

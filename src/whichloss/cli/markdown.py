@@ -65,7 +65,8 @@ def _conditions(prepared: Prepared) -> list[str]:
     beside = {name: value for _, record in found for name, value in record["beside"].items() if name != "source"}
     return [
         f"Data: {', '.join(f'`{one.label}` ({len(cases.ids)} cases)' for one, cases in prepared.data.items())}.",
-        f"Network: {', '.join(f'`{one.label}`' for one in study.network)}. Optimizer: `{study.training.optimizer.label}`,"
+        f"Network: {', '.join(f'`{one.label}`' for one in study.network)}.",
+        f"Optimizer: `{study.training.optimizer.label}`, {study.training.schedule} rate,"
         f" {'; '.join(f'{stage.epochs} epochs of batch {stage.batch}' for stage in study.training.stages)}.",
         f"Computed with {', '.join(f'{name} {value}' for name, value in sorted(beside.items()))};"
         f" {sum(seconds) / max(1, len(seconds)):.0f} s a run, {sum(seconds) / 60:.0f} min of one worker in all.",

@@ -371,7 +371,7 @@ def _curve(loss: Loss) -> tuple[Tensor, Tensor] | None:
     span = next((ends for family, ends in spans.items() if isinstance(loss, family)), None)
     if span is None or not _at_defaults(loss):
         return None
-    x = torch.linspace(*span, 120_001, dtype=torch.float64)
+    x = torch.linspace(span[0], span[1], 120_001, dtype=torch.float64)
     return x, loss.formula(x)  # type: ignore[attr-defined]
 
 

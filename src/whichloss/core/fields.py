@@ -7,7 +7,7 @@ a list becomes a tuple. Texts identify results, so nothing here may depend on ho
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, field
 from math import inf, isfinite
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 from .errors import FieldError
@@ -70,11 +70,10 @@ def fraction(default: Any = MISSING, *, optional: bool = False) -> Any:
 def _integer(value: Any, low: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError
-    if not isinstance(value, Integral) and not float(value).is_integer():
+    whole = int(value)  # type: ignore[arg-type]
+    if whole != value or whole < low:
         raise ValueError
-    if int(value) < low:
-        raise ValueError
-    return int(value)
+    return whole
 
 
 def count(default: Any = MISSING, *, low: int = 1, optional: bool = False) -> Any:

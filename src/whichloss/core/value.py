@@ -3,7 +3,7 @@
 from abc import ABC
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
-from inspect import isabstract
+from inspect import get_annotations, isabstract
 from typing import Any, ClassVar, dataclass_transform
 
 from . import catalogue
@@ -19,7 +19,7 @@ DEEPEST = 32  # values within values; texts of deeper trees are refused by the p
     field_specifiers=(inner, location),  # of the others the right-hand side is the default, as far as type checkers see
 )
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Value(ABC):
+class Value(ABC):  # noqa: B024  its kinds are abstract, each in its own way
     """A class below this one is either abstract or final, and a frozen dataclass of keyword-only, checked fields.
 
     `repr` spells every field and identifies results: `parse(repr(value)) == value`.
@@ -59,7 +59,7 @@ class Value(ABC):
         if self._depth() > DEEPEST:
             raise FieldError(f"{type(self).__name__}: more than {DEEPEST} values within each other")
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027  most have nothing to check
         """What must hold between fields; raises FieldError."""
 
     def _set(self, name: str, value: Any) -> None:
@@ -83,9 +83,7 @@ class Value(ABC):
     def spell(self, hide_defaults: bool) -> str:
         """The expression of this value, every field (identity) or only what differs from the defaults (label)."""
         name = type(self).__name__ if hide_defaults else catalogue.spelled(type(self))
-        own = type(self).__dict__.get(
-            "__annotations__", {}
-        )  # what is particular to a class comes before what it inherits
+        own = get_annotations(type(self))  # what is particular to a class comes before what it inherits
         order = sorted(fields(self), key=lambda one: (one.kw_only, one.name not in own))
         shown = [one for one in order if not (hide_defaults and _is_default(one, getattr(self, one.name)))]
         parts = [self._spell_field(one, hide_defaults) for one in shown]
