@@ -9,7 +9,6 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 
@@ -101,29 +100,23 @@ def doctor() -> None:
 def main() -> Any:
     """The console command. A mistake of the user's is one message, not a traceback."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as end:
-        sys.exit(int(end.exit_code))
-    except (KeyboardInterrupt, typer.Abort):
-        print("interrupted; finished runs are kept, and the same command resumes", file=sys.stderr)
-        sys.exit(Exit.INTERRUPTED)
+        code = Exit(app(standalone_mode=False) or Exit.DONE)
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
     except Exception as error:
-        if isinstance(error, click.exceptions.NoArgsIsHelpError):
-            sys.exit(Exit.DONE)
-        if not _is_mistake(error):
+        names = {cls.__name__ for cls in type(error).__mro__}
+        if not names & _MISTAKES:
             raise
-        print(f"whichloss: {_text(error)}", file=sys.stderr)
-        sys.exit(Exit.MISTAKE)
+        text = error.format_message() if "ClickException" in names else str(error)  # type: ignore[attr-defined]
+        print(text if "NoArgsIsHelpError" in names else f"whichloss: {text}", file=sys.stderr)
+        code = Exit.MISTAKE
+    if code == Exit.INTERRUPTED:  # the parser below turns Ctrl-C into this code without a word
+        print("interrupted; finished runs are kept, and the same command resumes", file=sys.stderr)
+    sys.exit(code)
 
 
-def _is_mistake(error: Exception) -> bool:
-    """Errors by which our packages speak to users, and those of the command line's own parser."""
-    ours = {"UserError", "TableError"}  # by name: importing them would import torch
-    return isinstance(error, click.ClickException) or bool(ours & {cls.__name__ for cls in type(error).__mro__})
-
-
-def _text(error: Exception) -> str:
-    return error.format_message() if isinstance(error, click.ClickException) else str(error)
+# By name: importing the classes would import torch, and the parser's own are a private copy of click's.
+_MISTAKES = {"UserError", "TableError", "ClickException"}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from functools import partial
 from hashlib import sha256
 from importlib import import_module
-from inspect import getsourcefile, isclass, signature
+from inspect import getsourcefile, isclass, isroutine, signature
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,7 @@ def resolve(kind: type[Value], path: str, arguments: Arguments) -> Value:
 
 def source_digest(thing: Any) -> str:
     """SHA-256 of the file that defines a class or a function; of its name where there is no file."""
+    thing = thing if isclass(thing) or isroutine(thing) else type(thing)
     try:
         file = getsourcefile(thing)
         return sha256(Path(file or "").read_bytes()).hexdigest()

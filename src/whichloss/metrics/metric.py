@@ -20,7 +20,7 @@ class MetricCard:
     tasks: tuple[Kind, ...]
     elsewhere: str = ""  # why other tasks are refused, and what to use there
     higher_is_better: bool = True
-    unit: str = "1"  # 1: a share
+    unit: str = ""  # empty: a share
 
 
 class Metric(Value):
