@@ -256,8 +256,8 @@ def slopes(value: Callable[[Lists], float], logits: Tensor, step: float = 1e-5) 
     for at in range(logits.numel()):
         moved = []
         for sign in (1, -1):
-            shifted = logits.clone()
-            shifted.view(-1)[at] += sign * step
-            moved.append(value(as_lists(shifted, 2)))
+            shifted = logits.flatten().clone()
+            shifted[at] += sign * step
+            moved.append(value(as_lists(shifted.reshape(logits.shape), 2)))
         found.append((moved[0] - moved[1]) / (2 * step))
     return found
