@@ -48,7 +48,9 @@ def test_margins_of_several_classes_imply_no_probability_of_a_class():
     assert Lorenz(classes="independent").probability(torch.zeros(3, 4)).tolist() == [[0.5] * 4] * 3
 
 
-@pytest.mark.parametrize("text", ["CrossEntropy()", "Dice()", "Focal()", "CrossEntropy() + 0.5 * Dice()", "AdaptiveLog(Dice())"])
+@pytest.mark.parametrize(
+    "text", ["CrossEntropy()", "Dice()", "Focal()", "CrossEntropy() + 0.5 * Dice()", "AdaptiveLog(Dice())"]
+)
 def test_other_losses_use_softmax_or_sigmoid(text):
     logits = torch.randn(3, 4, 2)
     assert torch.equal(parse(text).probability(logits), logits.softmax(1))

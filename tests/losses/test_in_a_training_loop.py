@@ -125,7 +125,9 @@ def test_logits_that_are_not_contiguous(loss):
     assert torch.allclose(loss(logits, target), loss(logits.contiguous(), target.contiguous()))
 
 
-@pytest.mark.parametrize("text", ["Hinge()", "Hinge(lift='top_rival')", "Focal()", "CrossEntropy()", "Dice()", "AdaptiveLog(Dice())"])
+@pytest.mark.parametrize(
+    "text", ["Hinge()", "Hinge(lift='top_rival')", "Focal()", "CrossEntropy()", "Dice()", "AdaptiveLog(Dice())"]
+)
 def test_an_empty_batch_is_zero_with_a_graph(text):
     logits = torch.zeros(0, 3, 4, requires_grad=True)
     value = parse(text)(logits, torch.zeros(0, 4).long())

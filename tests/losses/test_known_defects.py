@@ -32,7 +32,9 @@ def test_a_false_positive_in_a_lesion_free_patch_is_punished(text):
     assert slope[0, 0, 3, 3] > 1e-3
 
 
-@pytest.mark.parametrize("text", ["Dice()", "Jaccard(smooth=0.0)", "CrossEntropy()", "Focal()", "Hinge()", "Dice() + Focal()"])
+@pytest.mark.parametrize(
+    "text", ["Dice()", "Jaccard(smooth=0.0)", "CrossEntropy()", "Focal()", "Hinge()", "Dice() + Focal()"]
+)
 def test_all_ignored_is_zero_and_not_nan(text):
     logits = torch.randn(2, 3, 4, 4, requires_grad=True)
     value = parse(text)(logits, torch.full((2, 4, 4), 255), ignore_index=255)
@@ -61,7 +63,9 @@ def test_a_small_lesion_is_not_lost_to_cancellation(side, p):
     logits[:30] = torch.tensor(0.02).logit()
     target = torch.zeros(side**3)
     target[:30] = 1
-    score = 1 - Dice(smooth=1e-9)(logits.reshape(1, 1, side, side, side), target.reshape(1, 1, side, side, side)).double()
+    score = (
+        1 - Dice(smooth=1e-9)(logits.reshape(1, 1, side, side, side), target.reshape(1, 1, side, side, side)).double()
+    )
     exact = 2 * 30 * 0.02 / (30 * 0.02 + p * (side**3 - 30) + 30)
     assert score.item() == pytest.approx(exact, abs=3e-7)  # 1 - loss, in float32
 
@@ -93,7 +97,9 @@ def test_focal_tversky_has_a_gradient_where_its_value_is_zero(target, smooth):
     assert slope.isfinite().all()
 
 
-@pytest.mark.parametrize("text", ["Dice()", "Dice(smooth=0.0)", "Focal()", "CrossEntropy()", "Hinge()", "Dice() + Focal()"])
+@pytest.mark.parametrize(
+    "text", ["Dice()", "Dice(smooth=0.0)", "Focal()", "CrossEntropy()", "Hinge()", "Dice() + Focal()"]
+)
 def test_a_prediction_that_is_perfect_inside_the_mask_costs_nothing(text):
     """Logits multiplied by the mask become sigmoid(0) = 0.5 outside it, and a perfect prediction scores 0.75."""
     target = (torch.arange(64).reshape(1, 1, 8, 8) % 3 == 0).float()
@@ -168,4 +174,6 @@ def test_background_confusion_is_visible_without_the_background_term():
 
 def test_adaptive_log_in_half_precision_is_that_of_float32():
     logits, target = torch.full((1, 1, 512, 512), 3.0, dtype=torch.float16), torch.ones(1, 1, 512, 512)
-    assert AdaptiveLog(Dice())(logits, target).item() == pytest.approx(AdaptiveLog(Dice())(logits.float(), target).item())
+    assert AdaptiveLog(Dice())(logits, target).item() == pytest.approx(
+        AdaptiveLog(Dice())(logits.float(), target).item()
+    )

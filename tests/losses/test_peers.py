@@ -102,9 +102,7 @@ def test_monai_dice_and_jaccard(ours, jaccard, over, smooth):
 @pytest.mark.parametrize("background", [True, False])
 def test_monai_dice_of_exclusive_classes(background):
     logits, target, _ = batch((2, 3, 6, 5))
-    theirs = monai.DiceLoss(
-        softmax=True, to_onehot_y=True, include_background=background, smooth_nr=2.0, smooth_dr=2.0
-    )
+    theirs = monai.DiceLoss(softmax=True, to_onehot_y=True, include_background=background, smooth_nr=2.0, smooth_dr=2.0)
     ours = Dice(background=background)
     same(lambda u: ours(u, target), lambda u: theirs(u, with_class_axis(target)), logits)
 

@@ -71,7 +71,9 @@ def test_decreasing_and_then_zero(loss):
     assert (slope[margin > easy] == 0).all()
 
 
-@pytest.mark.parametrize(("loss", "grows"), [(Logistic(), 1.0), (SmoothHinge(), 1.0), (Lorenz(), 0.0), (Tangent(), 0.0)])
+@pytest.mark.parametrize(
+    ("loss", "grows"), [(Logistic(), 1.0), (SmoothHinge(), 1.0), (Lorenz(), 0.0), (Tangent(), 0.0)]
+)
 def test_growth_for_gross_errors(loss, grows):
     assert -at(loss, -1e6)[1][0] == pytest.approx(grows, abs=1e-5)
 

@@ -11,36 +11,7 @@ from whichloss.core import Loss, parse
 from whichloss.study.conduct import conduct
 from whichloss.study.read import read_study
 
-SOFT = '''"""Soft hinge: the hinge with its corner smeared over a temperature."""
-
-from math import inf, log
-
-import torch.nn.functional as F
-from torch import Tensor
-
-from whichloss.core import Card, MarginLoss, positive
-
-
-class Soft(MarginLoss):
-    r"""The hinge through a softplus.
-
-    $$\\ell(m) = T \\ln(1 + e^{(1 - m) / T})$$
-    """
-
-    temperature: float = positive(0.5)
-
-    card = Card(
-        source="own",
-        equation="(1)",
-        range=(0.0, inf),
-        smooth=True,
-        convex=True,
-        golden={(1.0,): 0.5 * log(2)},
-    )
-
-    def formula(self, margin: Tensor) -> Tensor:
-        return self.temperature * F.softplus((1 - margin) / self.temperature)
-'''
+SOFT = (Path(__file__).parents[2] / "examples" / "mylosses" / "soft.py").read_text()
 
 STUDY = """
 question: Is my loss any good?

@@ -1,5 +1,6 @@
 """`whichloss run` and `whichloss report`: a study from the command line."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -28,7 +29,7 @@ def run_study(
     allow_mixed: bool,
     require_winner: bool,
 ) -> Exit:
-    sys.path.insert(0, "")  # a study may name code that lies beside it
+    _import_from_here_and(source)
     study = read_study(source, changes, name)
     prepared = prepare(study, store, _roots(source, data_root))
     if plan:
@@ -51,7 +52,7 @@ def report_study(
     allow_mixed: bool,
     markdown: Path | None,
 ) -> Exit:
-    sys.path.insert(0, "")
+    _import_from_here_and(source)
     study = read_study(source, changes, name)
     prepared = prepare(study, store, _roots(source, data_root))
     done = report(prepared, allow_mixed=allow_mixed)
@@ -65,6 +66,13 @@ def report_study(
 def _roots(source: str, data_root: Path | None) -> list[Path]:
     """Where data are looked for: --data-root, then the study's own folder."""
     return [*([data_root] if data_root is not None else []), find_study(source).resolve().parent]
+
+
+def _import_from_here_and(source: str) -> None:
+    """A study may name code of the user's, in the current folder or beside the study file."""
+    for folder in (str(find_study(source).resolve().parent), os.getcwd()):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
 
 
 def _tell(prepared: Prepared, done: Conducted) -> None:
