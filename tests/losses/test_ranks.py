@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 
-SCRIPT = Path(__file__).with_name("one_of_two_ranks.py")
+SCRIPT = Path(__file__).with_name("one_rank.py")
 LOSSES = [
     "Dice(over='ranks')",
     "Tversky(over='ranks', smooth=0.0, empty='skip')",
@@ -46,10 +46,15 @@ def in_processes(ranks, store):
 
 
 @pytest.fixture(scope="module")
-def in_one_process():
-    spec = importlib.util.spec_from_file_location("one_of_two_ranks", SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+def script():
+    spec = importlib.util.spec_from_file_location("one_rank", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def in_one_process(script):
     return [script.gradients(loss, slice(None)) for loss in LOSSES]
 
 
@@ -61,10 +66,7 @@ def test_averaged_gradients_are_those_of_one_process(ranks, tmp_path, in_one_pro
             assert gradient == pytest.approx(whole.tolist(), abs=1e-12), loss
 
 
-def test_gradients_are_not_so_without_it(in_one_process):
+def test_gradients_are_not_so_without_it(script, in_one_process):
     """The test could see a difference: the mean of the gradients of two halves is not the gradient of the whole."""
-    spec = importlib.util.spec_from_file_location("one_of_two_ranks", SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
     halves = [script.gradients("Dice(over='batch')", shard)[1] for shard in script.SHARDS[:2]]
     assert (sum(halves) / 2 - in_one_process[0][1]).abs().max() > 1e-3

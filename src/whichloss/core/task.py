@@ -6,6 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 Kind = Literal["classification", "segmentation"]
+IGNORED = -1  # label of an element that has no say, in training and in scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,4 +40,5 @@ class Task:
 
     def target(self, labels: Tensor, like: Tensor) -> Tensor:
         """Labels (N, *S) of class indices in the form in which a loss asks for them beside logits `like`."""
-        return labels.unsqueeze(1).to(like.dtype) if self.binary else labels.long()
+        known = labels.clamp_min(0)  # ignored elements need some index, and have no weight
+        return known.unsqueeze(1).to(like.dtype) if self.binary else known.long()

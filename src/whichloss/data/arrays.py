@@ -34,6 +34,7 @@ class Arrays(DataSet):
     stratify: str | None = text(None, optional=True)
     scale: bool = flag(True)  # 8 and 16 bit to [0, 1]
     dims: int = count(2)  # axes of an image, channels not counted
+    ignore: int | None = count(None, low=0, optional=True)  # mask value of voxels that have no say
 
     @classmethod
     def examples(cls) -> list[Self]:
@@ -103,7 +104,7 @@ class Arrays(DataSet):
             raise UserError(
                 f"{self.path}: images of {size} and a target {self.target!r} of {masks.shape[1:]} do not fit{hint}"
             )
-        return read_masks(masks, ids)
+        return read_masks(masks, ids, self.ignore)
 
 
 def _read(path: Path, names: list[str]) -> dict[str, np.ndarray]:

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from whichloss.core import Task, UserError
+from whichloss.core.task import IGNORED
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Cases:
     """N images with their labels, in the order of `ids`.
 
-    images: (N, channels, *S), float32. labels: (N,) in classification, (N, *S) in segmentation; long, 0 .. K - 1.
+    images: (N, channels, *S), float32. labels: (N,) in classification, (N, *S) in segmentation; long, 0 .. K - 1, and
+    -1 for an element of a mask that has no say.
     """
 
     images: Tensor
@@ -111,10 +113,11 @@ class Cases:
 
     def _check_classes(self) -> None:
         classes = self.task.classes
+        known = self.labels[self.labels >= 0] if self.task.kind == "segmentation" else self.labels
         low, high = int(self.labels.min()), int(self.labels.max())
-        if low < 0 or high >= len(classes):
+        if low < (IGNORED if self.task.kind == "segmentation" else 0) or high >= len(classes):
             raise UserError(f"labels run from {low} to {high}; {len(classes)} classes are 0 to {len(classes) - 1}")
-        counts = torch.bincount(self.labels.flatten(), minlength=len(classes)).tolist()
+        counts = torch.bincount(known.flatten(), minlength=len(classes)).tolist()
         for name, count in zip(classes, counts, strict=True):
             if count == 0:
                 what = "pixel or voxel" if self.task.kind == "segmentation" else "case"

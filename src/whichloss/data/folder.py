@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 
-from whichloss.core import FieldError, Task, UserError, location, text
+from whichloss.core import FieldError, Task, UserError, count, location, text
 from whichloss.core.fields import SPEC, Spec
 
 from .cases import Cases
@@ -55,6 +55,7 @@ class Folder(DataSet):
     size: tuple[int, int] | None = field(
         default=None, metadata={SPEC: Spec(_height_width, "a whole number of pixels, or (H, W), or None")}
     )
+    ignore: int | None = count(None, low=0, optional=True)  # mask value of pixels that have no say
 
     @classmethod
     def examples(cls) -> list[Self]:
@@ -82,7 +83,7 @@ class Folder(DataSet):
         self._refuse_unequal([images[name] for name in names], [image for image, _ in pairs])
         pixels = np.stack([image for image, _ in pairs])
         labels, classes = read_masks(
-            np.stack([mask for _, mask in pairs]), [f"{self.masks}/{masks[one].name}" for one in names]
+            np.stack([mask for _, mask in pairs]), [f"{self.masks}/{masks[one].name}" for one in names], self.ignore
         )
         return Cases(
             images=torch.from_numpy(pixels),

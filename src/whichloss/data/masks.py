@@ -5,15 +5,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from whichloss.core import UserError
+from whichloss.core.task import IGNORED
 
 MOST = 128  # classes; a mask with more different values holds grey levels or numbers objects
 
 
-def read_masks(values: np.ndarray, ids: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Class indices (N, *S), int64, and the names of the classes.
+def read_masks(values: np.ndarray, ids: Sequence[str], ignore: int | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Class indices (N, *S), int64, IGNORED where the value is `ignore`; and the names of the classes.
 
-    All masks together hold 0 and 1, or 0 and 255, or 0, 1, ..., K - 1 with none left out.
+    All masks together hold 0 and 1, or 0 and 255, or 0, 1, ..., K - 1 with none left out, beside `ignore`.
     """
+    if ignore is not None and (ignored := values == ignore).any():
+        if ignored.all():
+            raise UserError(f"wrong mask values: all are {ignore}, which is to be ignored")
+        labels, classes = read_masks(np.where(ignored, values[~ignored].min(), values), ids)
+        return np.where(ignored, IGNORED, labels), classes
     found = np.unique(values)
     if set(found.tolist()) <= {0, 1} or set(found.tolist()) <= {0, 255}:
         return (values > 0).astype(np.int64), ("background", "foreground")

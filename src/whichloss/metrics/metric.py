@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from whichloss.core import Task, UserError, Value
-from whichloss.core.task import Kind
+from whichloss.core.task import IGNORED, Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Metric(Value):
     """A value with a score for each case and a number for a test fold.
 
     logits: (N, C, *S), float, as the network gave them: C = 1 for a binary task, a channel per class otherwise.
-    labels: (N, *S), class indices. `at` is the threshold on the logit of a binary task; 0 is the natural one.
+    labels: (N, *S), class indices; an element of a mask labelled -1 has no say. `at` is the threshold on the logit of a binary task; 0 is the natural one.
     A logit that is not a number is the lowest of all: it never is a yes.
     """
 
@@ -66,7 +66,8 @@ class Metric(Value):
             )
         if labels.is_floating_point():
             raise UserError(f"labels are class indices, integers, not {labels.dtype}; use labels.long()")
-        if labels.numel() and not (labels.min() >= 0 and labels.max() < classes):
+        lowest = IGNORED if task.kind == "segmentation" else 0
+        if labels.numel() and not (int(labels.min()) >= lowest and int(labels.max()) < classes):
             raise UserError(
                 f"labels go from {labels.min()} to {labels.max()}; {classes} classes are 0 to {classes - 1}"
             )

@@ -69,10 +69,11 @@ def wide(logits: Tensor) -> Tensor:
 def count(decision: Tensor, labels: Tensor, classes: range) -> Counts:
     """Elements of each case by decision and truth, (N, classes), float64."""
     decided, truth = decision.unsqueeze(-1).flatten(1), labels.unsqueeze(-1).flatten(1)
+    known = truth >= 0
     rows = []
     for label in classes:
-        yes, true = decided == label, truth == label
+        yes, true = known & (decided == label), truth == label
         tp = (yes & true).sum(1)
         rows.append(torch.stack([tp, yes.sum(1) - tp, true.sum(1) - tp]))
     tp, fp, fn = torch.stack(rows, 2).double()
-    return Counts(tp, fp, fn, torch.full_like(tp, truth.shape[1]))
+    return Counts(tp, fp, fn, known.sum(1, keepdim=True).double().expand_as(tp))

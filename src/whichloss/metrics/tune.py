@@ -41,7 +41,9 @@ def tune_threshold(metric: Metric, logits: Tensor, labels: Tensor, task: Task) -
     metric.check_fold(logits, labels, task)
     logits = wide(logits)[:, 0].nan_to_num(nan=-HUGE, posinf=HUGE, neginf=-HUGE).clamp(-HUGE, HUGE)
     if task.kind == "segmentation":
-        return _middle(_grid(metric, logits.flatten(1), labels.flatten(1) == 1), snap=True)
+        known = labels.flatten(1) >= 0
+        seen = torch.where(known, logits.flatten(1), -HUGE)  # what has no say is never a yes
+        return _middle(_grid(metric, seen, labels.flatten(1) == 1, known.sum(1, keepdim=True)), snap=True)
     return _middle(_exact(metric, logits.double(), labels == 1), snap=False)
 
 
@@ -63,7 +65,7 @@ def _exact(metric: ThresholdedMetric, logits: Tensor, truth: Tensor) -> Steps:
     return Steps(bounds[:-1], bounds[1:], metric.goal(counts))
 
 
-def _grid(metric: ThresholdedMetric, logits: Tensor, truth: Tensor) -> Steps:
+def _grid(metric: ThresholdedMetric, logits: Tensor, truth: Tensor, elements: Tensor) -> Steps:
     """A few thresholds for one answer per voxel, (N, M): one histogram per image gives the counts at all of them."""
     candidates = _candidates(logits, truth)
     bins = len(candidates) + 1
@@ -73,7 +75,7 @@ def _grid(metric: ThresholdedMetric, logits: Tensor, truth: Tensor) -> Steps:
         here = torch.bincount(bin_of, minlength=2 * bins).reshape(2, bins)
         above.append(here.flip(1).cumsum(1).flip(1)[:, 1:])
     fp, tp = torch.stack(above, 1).double() if above else logits.new_zeros(2, 0, bins - 1)
-    counts = Counts(tp, fp, truth.sum(1, keepdim=True) - tp, torch.full_like(tp, logits.shape[1]))
+    counts = Counts(tp, fp, truth.sum(1, keepdim=True) - tp, elements.double().expand_as(tp))
     return Steps(candidates, candidates, metric.goal(counts).nanmean(0))
 
 

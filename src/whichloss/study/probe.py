@@ -30,9 +30,10 @@ def probe(run: Run, cases: Cases, size: int = 8) -> None:
     if tuple(logits.shape) != expected:
         raise UserError(f"{run.network.label} gives {tuple(logits.shape)} where the task needs {expected}")
     target = cases.task.target(cases.labels[chosen], logits)
+    weight = (cases.labels[chosen] >= 0).float() if (cases.labels < 0).any() else None
     for term in terms_of(run.loss):
         leaf = logits.detach().requires_grad_()
-        value = term(leaf, target)
+        value = term(leaf, target, weight)
         part = "" if term is run.loss else f" in {run.loss.label}"
         if not value.isfinite():
             raise UserError(f"{term.label}{part} is {float(value)} on the first cases of {run.data.label}")
@@ -58,5 +59,5 @@ def _both_ways(cases: Cases, candidates: tuple[int, ...], size: int) -> list[int
             by_class.setdefault(int(cases.labels[at]), []).append(at)
         mixed = [one for group in zip(*by_class.values(), strict=False) for one in group]
         return (mixed or list(candidates))[:size]
-    busy = [at for at in candidates if cases.labels[at].any()]
+    busy = [at for at in candidates if (cases.labels[at] > 0).any()]
     return (busy or list(candidates))[:size]

@@ -45,6 +45,7 @@ def train(run: Run, cases: Cases, split: Split, device: torch.device) -> Trained
 
     images = cases.images[list(split.fit)].to(device).contiguous(memory_format=memory)
     labels = cases.labels[list(split.fit)].to(device)
+    ignoring = bool((labels < 0).any())
     watch_images, watch_labels = cases.images[list(split.inner)], cases.labels[list(split.inner)]
 
     torch.manual_seed(run.stream("noise"))  # dropout and the like
@@ -59,7 +60,8 @@ def train(run: Run, cases: Cases, split: Split, device: torch.device) -> Trained
                 set_rate(optimizer, stage.rate * scheduled(training.schedule, step / sum(steps)))
                 with precision.context():
                     logits = network(images[batch])
-                    loss = run.loss(logits, task.target(labels[batch], logits))
+                    weight = (labels[batch] >= 0).float() if ignoring else None
+                    loss = run.loss(logits, task.target(labels[batch], logits), weight)
                 optimizer.zero_grad(set_to_none=True)
                 precision.backward(loss)
                 precision.step(optimizer)

@@ -113,7 +113,8 @@ def compute(
 
 
 def small(labels: torch.Tensor) -> torch.Tensor:
-    return labels.to(torch.uint8) if int(labels.max()) < 256 else labels.to(torch.int32)
+    """Labels in a short type; those of masks can be -1."""
+    return labels.to(torch.int8) if int(labels.max()) < 128 else labels.to(torch.int32)
 
 
 def serve(store: Store, roots: list[Path]) -> None:

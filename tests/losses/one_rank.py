@@ -1,4 +1,4 @@
-"""One process of a data-parallel training: `python one_of_two_ranks.py RANK STORE LOSS` prints gradients as JSON."""
+"""One process of a data-parallel training: `python one_rank.py RANK STORE LOSS` prints gradients as JSON."""
 
 import json
 import sys

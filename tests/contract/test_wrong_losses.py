@@ -1,0 +1,100 @@
+"""The promises can fail: each is broken by a loss that is wrong in one way, and only by what is wrong with it."""
+
+import pytest
+
+from whichloss import CrossEntropy, Dice, parse
+from whichloss.contract import PROMISES, check
+from whichloss.core import Loss, catalogue, prepare
+from whichloss.core.lifts.region import RegionSums
+
+MASKS = {
+    "sees_nothing_where_the_weight_is_zero",
+    "sees_nothing_of_an_image_without_weight",
+}
+REJECTED = {
+    "ForgetsAField(width=2.0)": {"has_a_name_that_can_be_read_back"},
+    "NamesNoFormula()": {"states_its_formula_and_source"},
+    "ReturnsTheScore()": {"has_the_golden_values_of_its_card"},
+    "WrongGoldenValue()": {"has_the_golden_values_of_its_card"},
+    "LeavesItsRange()": {"stays_in_its_range"},
+    "ClaimsToBeSmooth()": {"is_as_smooth_as_its_card_says"},
+    "ClaimsToBeConvex()": {"is_as_convex_as_its_card_says"},
+    "ClaimsEasyCases()": {"leaves_easy_cases_alone_if_its_card_says_so"},
+    "FalseIdentity()": {"keeps_the_identities_of_its_card"},
+    "DetachesItsGradient()": {"has_the_gradient_of_its_value"},
+    "HasNoProblem()": {"has_the_gradient_of_its_value"},
+    "SumsInsteadOfMean()": {"gives_each_term_a_weight"},
+    "OverflowsForWrongCases()": {"stays_finite_at_extreme_logits"},
+    "UnsafePower(Dice())": {"stays_finite_at_extreme_logits"},
+    "SumsInHalfPrecision()": {"reads_half_precision_as_what_it_stands_for"},
+    "TakesNoWeightForHalf()": MASKS | {"takes_no_weight_for_a_weight_of_one", "ignores_an_index_as_it_does_zero_weight"},
+    "CountsIgnoredVoxels()": MASKS,
+    "CountsImagesWithoutWeight()": {"sees_nothing_of_an_image_without_weight"},
+    "IgnoresTheWeights()": MASKS
+    | {"gives_zero_with_a_graph_when_all_is_ignored", "ignores_an_index_as_it_does_zero_weight"},
+    "MasksTheLogits()": MASKS
+    | {"gives_zero_with_a_graph_when_all_is_ignored", "ignores_an_index_as_it_does_zero_weight"},
+    "AveragesOverNothing()": {"gives_zero_with_a_graph_when_all_is_ignored"},
+    "DoesNotKnowIgnoredIndices()": {"ignores_an_index_as_it_does_zero_weight"},
+    "SmoothsOnlyIndices()": {"takes_an_index_for_its_one_hot"},
+    "GuessesOneHot()": {"refuses_a_target_that_could_mean_two_things"},
+    "DependsOnVoxelOrder()": {"does_not_care_about_the_order_of_elements"},
+    "KnowsTwoAxesOnly()": {"takes_a_slice_for_a_volume_of_one_slice"},
+    "ChangesItsInputs()": {"leaves_its_inputs_alone"},
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _known_here_only():
+    """Wrong losses enter the catalogue when they are imported, and leave it with this module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(catalogue._known, Loss, dict(catalogue._known[Loss]))
+        yield
+
+
+def broken(loss):
+    return {str(error).partition(":")[0] for error in check(loss)}
+
+
+@pytest.mark.parametrize("text", REJECTED)
+def test_a_wrong_loss_is_turned_down(text):
+    loss = parse(f"wrong_losses:{text}", imports=True)
+    assert broken(loss) == REJECTED[text]
+
+
+def test_a_right_loss_is_not():
+    assert check(Dice()) == []
+
+
+@pytest.fixture
+def kernel():
+    """Puts a fused kernel in place for one test."""
+    before = prepare._fused
+    yield prepare.fill
+    prepare.fill(before)
+
+
+def test_a_kernel_that_errs_by_a_millionth_is_turned_down(kernel):
+    def fused(batch, needs):
+        counts = [need(batch) if isinstance(need, RegionSums) else None for need in needs]
+        return [one and one._replace(fp=one.fp * (1 + 1e-6)) for one in counts]
+
+    kernel(fused)
+    assert broken(Dice()) == {"is_the_same_through_a_fused_kernel"}
+    assert broken(CrossEntropy()) == set()  # it declines what it cannot do
+
+
+def test_every_promise_can_be_broken():
+    seen = set().union(*REJECTED.values()) | {"is_the_same_through_a_fused_kernel"}
+    assert seen == {promise.__name__ for promise in PROMISES}
+
+
+def test_a_broken_promise_says_what_and_where():
+    (error,) = check(parse("wrong_losses:AveragesOverNothing()", imports=True))
+    assert "gives_zero_with_a_graph_when_all_is_ignored: nan when nothing has weight" in str(error)
+    assert "classes by index, logits (5, 3)" in str(error)
+
+
+def test_a_loss_that_crashes_has_not_kept_its_promises():
+    errors = check(parse("wrong_losses:Crashes()", imports=True))
+    assert any("ZeroDivisionError" in str(error) for error in errors)
