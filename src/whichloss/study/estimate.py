@@ -47,7 +47,7 @@ def _seconds(run: Run, prepared: Prepared, device: torch.device) -> float:
     cases, training = prepared.data[run.data], run.training
     split = run.split(cases)
     network = run.network.build(cases.task, run.loss.outputs(cases.task)).to(
-        device, memory_format=memory_format(training.memory_format, cases.task.dims, device)
+        device, memory_format=memory_format(training.memory_format, cases.task.dims)
     )  # type: ignore[call-overload]
     total = look = 0.0
     for stage in training.stages:
