@@ -1,7 +1,19 @@
-"""What every loss promises: run over all of them by the tests, and on anyone's loss."""
+"""What every loss promises: run over all of them by the tests, and on anyone's loss.
 
+promise.py    what a promise is, and `check`
+card.py       what the card says is true
+values.py     values and gradients
+weights.py    weights, masks, ignored elements
+forms.py      index, one-hot, proportions; voxels in another order; a slice and its volume
+problems.py   the small batches on which all this is tried
+"""
+
+from . import card, forms, values, weights
 from .problems import Problem as Problem
 from .problems import problems as problems
-from .promises import PROMISES as PROMISES
-from .promises import Broken as Broken
-from .promises import check as check
+from .promise import PROMISES as PROMISES
+from .promise import Broken as Broken
+from .promise import check as check
+from .promise import promise as promise
+
+__all__ = ["PROMISES", "Broken", "Problem", "card", "check", "forms", "problems", "promise", "values", "weights"]

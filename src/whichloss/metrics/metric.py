@@ -27,7 +27,8 @@ class Metric(Value):
     """A value with a score for each case and a number for a test fold.
 
     logits: (N, C, *S), float, as the network gave them: C = 1 for a binary task, a channel per class otherwise.
-    labels: (N, *S), class indices; an element of a mask labelled -1 has no say. `at` is the threshold on the logit of a binary task; 0 is the natural one.
+    labels: (N, *S), class indices; an element of a mask labelled -1 has no say.
+    `at` is the threshold on the logit of a binary task; 0 is the natural one.
     A logit that is not a number is the lowest of all: it never is a yes.
     """
 

@@ -1,0 +1,144 @@
+"""Promises about the card: name, source, golden values, range, smoothness, convexity, easy cases, identities."""
+
+import pickle
+from dataclasses import fields
+
+import torch
+from torch import Tensor
+
+from whichloss.core import (
+    Counts,
+    Foreign,
+    LikelihoodLoss,
+    Loss,
+    MarginLoss,
+    RegionLoss,
+    RegressionLoss,
+    Sum,
+    WrapperLoss,
+    parse,
+)
+
+from .problems import Problem, asking, problems
+from .promise import close, differentiate, hold, promise
+
+
+@promise
+def has_a_name_that_can_be_read_back(loss: Loss) -> None:
+    me = has_a_name_that_can_be_read_back
+    hold(parse(repr(loss), imports=True) == loss, me, repr(loss))
+    copy = pickle.loads(pickle.dumps(loss))
+    hold(copy == loss and hash(copy) == hash(loss) and repr(copy) == repr(loss), me, "pickled")
+
+
+@promise
+def states_its_formula_and_source(loss: Loss) -> None:
+    me = states_its_formula_and_source
+    if isinstance(loss, Sum | Foreign):  # made by somebody, not published
+        return
+    hold("$" in (type(loss).__doc__ or ""), me, "the docstring has no formula between $ signs")
+    hold(bool(loss.card.source and loss.card.equation), me, "the card names no source and equation")
+
+
+@promise
+def has_the_golden_values_of_its_card(loss: Loss) -> None:
+    me = has_the_golden_values_of_its_card
+    if isinstance(loss, Sum | Foreign):
+        return
+    hold(bool(loss.card.golden), me, "the card has no golden value")
+    if not _at_defaults(loss):
+        return
+    for point, value in loss.card.golden.items():
+        numbers = [torch.tensor([[one]], dtype=torch.float64) for one in point]
+        found = loss.formula(Counts(*numbers, sum(numbers)) if isinstance(loss, RegionLoss) else numbers[0])  # type: ignore[attr-defined]
+        hold(close(found, torch.full_like(found, value)), me, f"{float(found)} at {point}, and {value} is true")
+
+
+@promise
+def stays_in_its_range(loss: Loss) -> None:
+    low, high = loss.range
+    for problem in problems(loss):
+        for scale in (0.1, 1.0, 30.0):
+            value, weight = problem.loss.terms(scale * problem.logits, problem.target)
+            scaled = value[weight > 0] / (_questions(problem) if _summed(problem.loss) else 1)
+            inside = bool((scaled >= low - 1e-9).all() and (scaled <= high + 1e-9).all())
+            hold(inside, stays_in_its_range, f"{scaled.aminmax()} outside {loss.range} on {problem}")
+
+
+@promise
+def is_as_smooth_as_its_card_says(loss: Loss) -> None:
+    if (curve := _curve(loss)) is not None:
+        x, y = curve
+        slope = (y.diff() / x.diff())[1:-1]
+        jump = slope.diff().abs().max()
+        hold((jump < 1e-2) == loss.card.smooth, is_as_smooth_as_its_card_says, f"the slope jumps by {jump:.3g}")
+
+
+@promise
+def is_as_convex_as_its_card_says(loss: Loss) -> None:
+    if (curve := _curve(loss)) is not None:
+        x, y = curve
+        bend = (y.diff() / x.diff()).diff().min()
+        hold((bend > -1e-7) == loss.card.convex, is_as_convex_as_its_card_says, f"the slope changes by {bend:.3g}")
+
+
+@promise
+def leaves_easy_cases_alone_if_its_card_says_so(loss: Loss) -> None:
+    me = leaves_easy_cases_alone_if_its_card_says_so
+    if not isinstance(loss, MarginLoss) or not _at_defaults(loss):
+        return
+    easy = loss.card.easy
+    start = 6.0 if easy is None else easy
+    margin = torch.linspace(start + 1e-9, start + 20, 100, dtype=torch.float64, requires_grad=True)
+    value = loss.formula(margin)
+    (slope,) = torch.autograd.grad(value.sum(), margin)
+    alone = bool((value == 0).all() and (slope == 0).all())
+    hold(alone == (easy is not None), me, f"value {value[0]:.3g}, slope {slope[0]:.3g} at margin {start}")
+    if easy is not None:
+        before = loss.formula(torch.tensor(easy - 1e-3, dtype=torch.float64))
+        hold(before > 0, me, f"already zero at {easy - 1e-3}")
+
+
+@promise
+def keeps_the_identities_of_its_card(loss: Loss) -> None:
+    me = keeps_the_identities_of_its_card
+    for left, right in loss.card.equals:
+        same, other = parse(left, imports=True), parse(right, imports=True)
+        tried = 0
+        for problem in problems(same):
+            classes = {"classes in proportions": "exclusive", "yes or no for each channel": "independent"}
+            twin = asking(other, classes[problem.form]) if problem.form in classes else other
+            value, gradient = differentiate(problem)
+            expected, slope = differentiate(Problem(problem.form, twin, problem.logits, problem.target))
+            agree = close(value, expected) and close(gradient, slope)
+            hold(agree, me, f"{left} gives {value}, {right} gives {expected} on {problem}")
+            tried += 1
+        hold(tried > 0, me, f"{left} accepts no problem")
+
+
+# helpers
+
+
+def _at_defaults(loss: Loss) -> bool:
+    """Whether the card, which speaks of the default fields, speaks of this instance; an inner loss does not matter."""
+    return all(
+        isinstance(getattr(loss, one.name), Loss) or getattr(loss, one.name) == one.default for one in fields(loss)
+    )
+
+
+def _curve(loss: Loss) -> tuple[Tensor, Tensor] | None:
+    """A formula of one number, drawn finely over where it lives."""
+    spans = {MarginLoss: (-6, 6), LikelihoodLoss: (-6, -1e-3), RegressionLoss: (-6, 6), WrapperLoss: (1e-2, 6)}
+    span = next((ends for family, ends in spans.items() if isinstance(loss, family)), None)
+    if span is None or not _at_defaults(loss):
+        return None
+    x = torch.linspace(span[0], span[1], 120_001, dtype=torch.float64)
+    return x, loss.formula(x)  # type: ignore[attr-defined]
+
+
+def _summed(loss: Loss) -> bool:
+    return getattr(loss, "per_class", "mean") == "sum"
+
+
+def _questions(problem: Problem) -> int:
+    return problem.logits.shape[1]
