@@ -134,7 +134,6 @@ class Worker:
                     stderr=log,
                     text=True,
                     env=self.environment,
-                    preexec_fn=_ignore_interrupt if os.name == "posix" else None,
                 )
         return self.process
 
@@ -142,7 +141,3 @@ class Worker:
         code = process.wait()
         name = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         return f"its worker process ended with {name}; see {self.log.name}"
-
-
-def _ignore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer; it stops its workers

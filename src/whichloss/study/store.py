@@ -56,6 +56,15 @@ class Store:
 
     def write(self, key: str, record: dict[str, Any], outputs: dict[str, Tensor]) -> None:
         """Keep a run: both files are written aside, flushed, and appear together by one rename."""
+        try:
+            self._write(key, record, outputs)
+        except OSError as error:
+            raise UserError(
+                f"cannot keep a run in the store {self.folder}: {error.strerror};"
+                " what is finished is safe, and the same command resumes"
+            ) from error
+
+    def _write(self, key: str, record: dict[str, Any], outputs: dict[str, Tensor]) -> None:
         final = self.path(key)
         aside = final.parent / f".{key}-{os.getpid()}-{uuid4().hex[:8]}"
         aside.mkdir(parents=True)

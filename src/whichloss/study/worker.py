@@ -6,6 +6,7 @@ It ends when its parent does. Whatever it dies of costs its own run and no other
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 import traceback
@@ -118,6 +119,7 @@ def small(labels: torch.Tensor) -> torch.Tensor:
 
 
 def serve(store: Store, roots: list[Path]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer; it stops its workers
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever else is printed, by anybody's code, must not mix with the replies
     orders: queue.Queue[str] = queue.Queue()
