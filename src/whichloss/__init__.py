@@ -17,19 +17,29 @@ if TYPE_CHECKING:
     from whichloss.core import parse as parse
     from whichloss.core import plain as plain
     from whichloss.core import registry as registry
+    from whichloss.losses.likelihood.balanced_cross_entropy import BalancedCrossEntropy as BalancedCrossEntropy
     from whichloss.losses.likelihood.cross_entropy import CrossEntropy as CrossEntropy
     from whichloss.losses.likelihood.focal import Focal as Focal
+    from whichloss.losses.likelihood.generalized_cross_entropy import GeneralizedCrossEntropy as GeneralizedCrossEntropy
+    from whichloss.losses.likelihood.kullback_leibler import KullbackLeibler as KullbackLeibler
     from whichloss.losses.margin.hinge import Hinge as Hinge
     from whichloss.losses.margin.logistic import Logistic as Logistic
     from whichloss.losses.margin.lorenz import Lorenz as Lorenz
+    from whichloss.losses.margin.savage import Savage as Savage
     from whichloss.losses.margin.smooth_hinge import SmoothHinge as SmoothHinge
     from whichloss.losses.margin.squared_hinge import SquaredHinge as SquaredHinge
     from whichloss.losses.margin.tangent import Tangent as Tangent
+    from whichloss.losses.margin.zero_one import ZeroOne as ZeroOne
     from whichloss.losses.region.dice import Dice as Dice
+    from whichloss.losses.region.generalized_dice import GeneralizedDice as GeneralizedDice
     from whichloss.losses.region.jaccard import Jaccard as Jaccard
+    from whichloss.losses.region.sensitivity_specificity import SensitivitySpecificity as SensitivitySpecificity
     from whichloss.losses.region.tversky import Tversky as Tversky
+    from whichloss.losses.regression.absolute_error import AbsoluteError as AbsoluteError
+    from whichloss.losses.regression.squared_error import SquaredError as SquaredError
     from whichloss.losses.wrap.adaptive_log import AdaptiveLog as AdaptiveLog
     from whichloss.losses.wrap.focal_power import FocalPower as FocalPower
+    from whichloss.losses.wrap.total import Total as Total
     from whichloss.study.study import Study as Study
 
 __version__ = "0.1.0"

@@ -6,7 +6,7 @@ from torch import Tensor
 from whichloss.core import Loss, plain
 
 from .problems import Problem, asking, one_hot, problems
-from .promise import close, differentiate, hold, promise, refused
+from .promise import close, differentiate, hold, promise, refused, trains
 
 
 @promise
@@ -60,8 +60,10 @@ def takes_a_slice_for_a_volume_of_one_slice(loss: Loss) -> None:
 def leaves_its_inputs_alone(loss: Loss) -> None:
     for problem in problems(loss):
         logits, target, weight = problem.logits.clone(), problem.target.clone(), torch.ones_like(problem.logits[:, 0])
-        leaf = problem.leaf()
-        problem.loss(leaf, problem.target, weight).backward()
+        leaf = problem.leaf() if trains(loss) else problem.logits
+        value = problem.loss(leaf, problem.target, weight)
+        if value.requires_grad:
+            value.backward()
         same = bool((leaf == logits).all() and (problem.target == target).all() and (weight == 1).all())
         hold(same, leaves_its_inputs_alone, problem)
 

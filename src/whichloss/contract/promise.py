@@ -56,10 +56,18 @@ def close(one: Tensor, other: Tensor, rtol: float = 1e-9) -> bool:
 def differentiate(
     problem: Problem, weight: Tensor | None = None, logits: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    leaf = (problem.logits if logits is None else logits).clone().requires_grad_()
+    leaf = (problem.logits if logits is None else logits).clone()
+    if not trains(problem.loss):
+        return problem.loss(leaf, problem.target, weight), torch.zeros_like(leaf)
+    leaf.requires_grad_()
     value = problem.loss(leaf, problem.target, weight)
     (gradient,) = torch.autograd.grad(value, leaf)
     return value.detach(), gradient
+
+
+def trains(loss: Loss) -> bool:
+    """Whether anything can be learned from a loss, so that it has a gradient to promise."""
+    return all(leaf.trains for leaf in loss.leaves())
 
 
 def refused(loss: Loss, logits: Tensor, target: Tensor) -> bool:

@@ -6,13 +6,18 @@ from torch import Tensor
 from whichloss.core import Loss
 
 from .problems import Problem, one_hot, problems
-from .promise import close, differentiate, hold, promise, refused
+from .promise import close, differentiate, hold, promise, refused, trains
 
 
 @promise
 def has_the_gradient_of_its_value(loss: Loss) -> None:
     tried = problems(loss)
     hold(bool(tried), has_the_gradient_of_its_value, "it accepts no problem at all")
+    if not trains(loss):
+        for problem in tried:
+            refuses = refused(problem.loss, problem.leaf(), problem.target)
+            hold(refuses, has_the_gradient_of_its_value, f"it is for evaluation only, and trains on {problem}")
+        return
     for problem in tried:
         weight = torch.linspace(0.5, 2, problem.logits.numel(), dtype=torch.float64).reshape(problem.logits.shape)
         for w in (None, weight):

@@ -11,6 +11,7 @@ from .errors import UserError as UserError
 from .expression import parse as parse
 from .families import LikelihoodLoss as LikelihoodLoss
 from .families import MarginLoss as MarginLoss
+from .families import Prices as Prices
 from .families import RegionLoss as RegionLoss
 from .families import RegressionLoss as RegressionLoss
 from .families import WrapperLoss as WrapperLoss
@@ -26,6 +27,7 @@ from .fields import numbers as numbers
 from .fields import positive as positive
 from .fields import text as text
 from .foreign import Foreign as Foreign
+from .lifts.log_probability import Answers as Answers
 from .lifts.region import Counts as Counts
 from .loss import Loss as Loss
 from .loss import Sum as Sum

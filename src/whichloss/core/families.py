@@ -9,7 +9,7 @@ from torch import Tensor
 from .errors import FieldError, UserError
 from .fields import choice, flag, inner, nonnegative, numbers
 from .lift import Lift
-from .lifts.log_probability import LogProbability
+from .lifts.log_probability import Answers, LogProbability
 from .lifts.margins import Margins, classes_of_pairs
 from .lifts.region import Counts, RegionSums
 from .lifts.residual import Residual
@@ -18,6 +18,8 @@ from .prepare import Prepared
 from .ranks import over_ranks
 from .task import Task
 from .terms import Terms, average
+
+Prices = tuple[float | Tensor, float | Tensor]  # of a yes, of a no; tensors of shape (N or 1, C, *S or ones)
 
 
 class MarginLoss(Loss):
@@ -73,25 +75,26 @@ class LikelihoodLoss(Loss):
     @abstractmethod
     def formula(self, log_p: Tensor) -> Tensor: ...
 
-    def prices(self) -> tuple[float, float]:
-        """What a yes and a no are multiplied by where classes are independent; never divided out."""
-        return 1.0, 1.0
+    def prices(self, answers: Answers) -> Prices | None:
+        """What a yes and a no are multiplied by where classes are independent; never divided out. None: by nothing."""
+        return None
 
     def needs(self) -> Sequence[Lift]:
         return (LogProbability(self.classes),)
 
     def measure(self, prepared: Prepared) -> Terms:
-        log_p, share, yes = prepared[self.lifts[0]]
-        value = self.formula(torch.where(share > 0, log_p, -1.0))  # what has no say must not send NaN backwards
-        prices = self.prices()
-        if prices != (1.0, 1.0):
-            if not yes:
+        answers: Answers = prepared[self.lifts[0]]
+        # what has no say must not send NaN backwards
+        value = self.formula(torch.where(answers.share > 0, answers.log_p, -1.0))
+        prices = self.prices(answers)
+        if prices is not None:
+            if not answers.yes:
                 raise UserError(
                     f"{self.label} weighs yes against no, and exclusive classes have neither:"
                     ' weigh classes with a weight map (N, C, *S), or say classes="independent"'
                 )
-            value = torch.cat([prices[0] * value[:, :yes], prices[1] * value[:, yes:]], 1)
-        return average(value, share)
+            value = torch.cat([prices[0] * value[:, : answers.yes], prices[1] * value[:, answers.yes :]], 1)
+        return average(value, answers.share)
 
 
 class RegionLoss(Loss):
@@ -128,9 +131,10 @@ class RegionLoss(Loss):
             n = Counts(*over_ranks(torch.stack(n)))
         if not self.background:
             n, weight = Counts(*(sums[:, 1:] for sums in n)), weight[:, 1:]
-        return self._terms(n, weight)
+        return self.merge(n, weight)
 
-    def _terms(self, n: Counts, weight: Tensor) -> Terms:
+    def merge(self, n: Counts, weight: Tensor) -> Terms:
+        """From counts (N, C) and the say of each class to terms; a loss that couples classes begins here."""
         absent = n.tp + n.fn == 0
         nothing = n.elements == 0
         seen = n._replace(tp=n.tp + self.smooth, elements=n.elements + self.smooth)

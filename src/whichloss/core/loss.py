@@ -26,6 +26,7 @@ class Loss(Value):
 
     card: ClassVar[Card]
     foreign: ClassVar[Any] = None  # the class of somebody else's losses; set by foreign.py
+    trains: ClassVar[bool] = True  # False: it has a value, but nothing can be learned from it
     lifts: ClassVar[tuple[Lift, ...]]  # needs(), worked out when the loss is made; not a field
 
     def __post_init__(self) -> None:
@@ -40,6 +41,11 @@ class Loss(Value):
         output: (N, C, *S) logits. target: (N, *S) indices, or (N, C, *S). weight: (N, *S) or (N, C, *S), multiplied
         after the activation; 0 leaves an element out. Elements whose target is `ignore_index` are left out too.
         """
+        if output.requires_grad and not all(leaf.trains for leaf in self.leaves()):
+            raise UserError(
+                f"{self.label} is for evaluation only: its slope is zero or undefined, and teaches nothing;"
+                " train with a surrogate such as Logistic() or Hinge(), and evaluate with logits.detach()"
+            )
         return mean(self.terms(output, target, weight, ignore_index=ignore_index))
 
     def terms(

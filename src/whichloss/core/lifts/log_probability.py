@@ -16,11 +16,13 @@ class Answers(NamedTuple):
 
     log_p: (N, Q, *S), log-probability of each answer that has a share: the truth alone for an index target.
     share: (N, Q, *S), the say of each; the shares of an element sum to its weight.
+    truth: (N, Q, *S), the proportion of each answer in the truth: 1 for an index target.
     yes:   how many leading answers are a "yes", the rest being "no"; 0 where classes exclude each other.
     """
 
     log_p: Tensor
     share: Tensor
+    truth: Tensor
     yes: int
 
 
@@ -33,9 +35,11 @@ class LogProbability(Lift):
         logits, target, weight = question.logits, question.target, question.weight
         if question.indexed:
             truth = target.unsqueeze(1)
-            return Answers(question.log_probabilities.gather(1, truth), weight.expand_as(logits).gather(1, truth), 0)
+            log_p = question.log_probabilities.gather(1, truth)
+            return Answers(log_p, weight.expand_as(logits).gather(1, truth), torch.ones_like(log_p), 0)
         if question.exclusive:
-            return Answers(question.log_probabilities, target * weight, 0)
-        share = weight / logits.shape[1]
+            return Answers(question.log_probabilities, target * weight, target, 0)
         log_p = torch.cat([question.log_probabilities, F.logsigmoid(-logits)], 1)
-        return Answers(log_p, torch.cat([target * share, (1 - target) * share], 1), logits.shape[1])
+        truth = torch.cat([target, 1 - target], 1)
+        share = (weight / logits.shape[1]).expand_as(logits)
+        return Answers(log_p, truth * torch.cat([share, share], 1), truth, logits.shape[1])

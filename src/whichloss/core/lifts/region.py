@@ -27,12 +27,16 @@ class RegionSums(Lift):
     """Sums over the elements of an image, in float32 or better.
 
     Each is a sum of non-negative products: a difference of large sums would lose a small lesion to cancellation.
+    Squared: an error counts as its square, so FN is the sum of y (1 - p)^2 and FP that of (1 - y) p^2.
     """
+
+    squared: bool = False
 
     def __call__(self, batch: Batch) -> Counts:
         question = batch.question(self.classes)
         images = (*question.logits.shape[:2], -1)
         p, y = question.probabilities.reshape(images), question.proportions.reshape(images)
         weight = question.weight.expand_as(question.logits).reshape(images)
-        wp, wy = weight * p, weight * y
-        return Counts((wp * y).sum(2), (wp * (1 - y)).sum(2), (wy * (1 - p)).sum(2), weight.sum(2))
+        hit, miss, alarm = (p * (2 - p), (1 - p).square(), p.square()) if self.squared else (p, 1 - p, p)
+        wy, wn = weight * y, weight * (1 - y)
+        return Counts((wy * hit).sum(2), (wn * alarm).sum(2), (wy * miss).sum(2), weight.sum(2))

@@ -4,7 +4,7 @@ from math import inf, log
 
 from torch import Tensor
 
-from whichloss.core import Card, LikelihoodLoss, positive
+from whichloss.core import Answers, Card, LikelihoodLoss, Prices, positive
 
 
 class CrossEntropy(LikelihoodLoss):
@@ -35,5 +35,5 @@ class CrossEntropy(LikelihoodLoss):
     def formula(self, log_p: Tensor) -> Tensor:
         return -log_p
 
-    def prices(self) -> tuple[float, float]:
-        return self.positive_weight, 1.0
+    def prices(self, answers: Answers) -> Prices | None:
+        return None if self.positive_weight == 1 else (self.positive_weight, 1.0)

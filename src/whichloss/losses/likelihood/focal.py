@@ -5,7 +5,7 @@ from math import inf, log
 import torch
 from torch import Tensor
 
-from whichloss.core import Card, LikelihoodLoss, fraction, nonnegative
+from whichloss.core import Answers, Card, LikelihoodLoss, Prices, fraction, nonnegative
 
 
 class Focal(LikelihoodLoss):
@@ -43,5 +43,5 @@ class Focal(LikelihoodLoss):
             error = error.clamp_min(torch.finfo(log_p.dtype).tiny)
         return -(error**self.gamma) * log_p
 
-    def prices(self) -> tuple[float, float]:
-        return (1.0, 1.0) if self.alpha is None else (self.alpha, 1 - self.alpha)
+    def prices(self, answers: Answers) -> Prices | None:
+        return None if self.alpha is None else (self.alpha, 1 - self.alpha)

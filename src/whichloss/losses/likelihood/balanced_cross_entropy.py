@@ -1,0 +1,53 @@
+"""Balanced cross-entropy: yes and no weigh by how rare the other is."""
+
+from math import inf, log
+
+import torch
+from torch import Tensor
+
+from whichloss.core import Answers, Card, FieldError, LikelihoodLoss, Prices, choice, fraction
+
+
+class BalancedCrossEntropy(LikelihoodLoss):
+    r"""Cross-entropy of yes/no questions, with yes weighed by the share of no and no by the share of yes.
+
+    $$\ell = -(\beta y \ln p + (1 - \beta)(1 - y) \ln(1 - p)), \qquad \beta = 1 - \operatorname{mean}(y)$$
+
+    The mean of y is taken over each image, over the batch, or over the whole data set (then `beta` is given). An image
+    without foreground has beta = 1 and teaches nothing when it is taken by itself: its false positives are free.
+    """
+
+    over: str = choice("image", "batch", "data")
+    beta: float | None = fraction(None, optional=True)  # share of no in the data set; only with over="data"
+
+    card = Card(
+        source="xie2015holistically",
+        equation="(2)",
+        range=(0.0, inf),
+        smooth=True,
+        convex=True,
+        golden={(0.0,): 0.0, (log(0.5),): log(2)},
+        aliases=("B-BCE", "class-balanced cross-entropy"),
+        note="Yuan (11) prints 1 - y/(HW) where the sum of y is meant. Golden values are those of the plain formula.",
+    )
+
+    @classmethod
+    def examples(cls):
+        return [cls(), cls(over="batch"), cls(over="data", beta=0.9)]
+
+    def check(self) -> None:
+        if (self.over == "data") != (self.beta is not None):
+            raise FieldError('BalancedCrossEntropy: beta is the share of no in the data set; give it with over="data"')
+
+    def formula(self, log_p: Tensor) -> Tensor:
+        return -log_p
+
+    def prices(self, answers: Answers) -> Prices:
+        if self.beta is not None or not answers.yes:  # exclusive classes, which are refused
+            return self.beta or 1.0, 1 - (self.beta or 0.0)
+        space = list(range(2, answers.share.ndim)) + ([0] if self.over == "batch" else [])
+        sums = answers.share.sum(space, keepdim=True) if space else answers.share
+        yes, no = sums[:, : answers.yes], sums[:, answers.yes :]
+        total = yes + no
+        total = torch.where(total > 0, total, 1.0)
+        return no / total, yes / total

@@ -1,0 +1,44 @@
+"""Generalised Dice: one overlap over all classes, in which small classes weigh as much as large ones."""
+
+import torch
+from torch import Tensor
+
+from whichloss.core import Card, Counts, RegionLoss, choice
+from whichloss.core.terms import Terms
+
+
+class GeneralizedDice(RegionLoss):
+    r"""Dice of all classes together, each weighed by its inverse volume in the target, squared or not.
+
+    $$\ell = 1 - \frac{2 \sum_c w_c\,TP_c}{\sum_c w_c (2\,TP_c + FP_c + FN_c)}, \qquad w_c = 1/V_c^2$$
+
+    A class that is absent has no inverse volume: it gets the largest weight of those that are present (1 where none
+    is), or with empty="skip" none. Published codes differ here, and some give no signal at all.
+    """
+
+    weighting: str = choice("square", "simple", "uniform")
+
+    card = Card(
+        source="sudre2017generalised",
+        equation="(2)",
+        range=(0.0, 1.0),
+        smooth=True,
+        convex=False,
+        golden={(8.0, 2.0, 2.0): 0.2, (0.0, 4.0, 0.0): 1.0, (5.0, 0.0, 0.0): 0.0},
+        aliases=("GDL",),
+    )
+
+    def formula(self, n: Counts) -> Tensor:
+        return 1 - 2 * n.tp / (2 * n.tp + n.fp + n.fn)
+
+    def merge(self, n: Counts, weight: Tensor) -> Terms:
+        volume = (n.tp + n.fn).detach()
+        power = {"square": 2, "simple": 1, "uniform": 0}[self.weighting]
+        present = volume > 0
+        inverse = torch.where(present, torch.where(present, volume, 1.0) ** -power, 0.0)
+        largest = inverse.amax(1, keepdim=True)
+        absent = 0.0 if self.empty == "skip" else torch.where(largest > 0, largest, 1.0)
+        share = weight * torch.where(present, inverse, absent)
+        share = share / torch.where(largest > 0, largest, 1.0)  # volumes squared are beyond single precision's comfort
+        sums = Counts(*((share * part).sum(1, keepdim=True) for part in n))
+        return super().merge(sums, (weight > 0).any(1, keepdim=True).to(weight))

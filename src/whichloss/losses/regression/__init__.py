@@ -1,0 +1,1 @@
+"""Losses whose formula sees the residual: output minus target."""
