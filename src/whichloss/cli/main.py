@@ -46,11 +46,14 @@ MixedOption = Annotated[
 def losses(
     name: Annotated[str | None, typer.Argument(help="One loss, by name or expression.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Curve and derivative of one loss as a picture.")
+    ] = None,
 ) -> None:
     """The catalogue of losses, or one of them: formula, card, curve, source."""
     from .losses import show_catalogue, show_loss
 
-    show_loss(name, as_json) if name else show_catalogue(as_json)
+    show_loss(name, as_json, plot) if name else show_catalogue(as_json)
 
 
 @app.command()
