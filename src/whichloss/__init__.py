@@ -10,6 +10,7 @@ Nothing heavy is imported until it is used.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ _HOME = {"Loss": "core", "parse": "core", "plain": "core", "registry": "core", "
 def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(name)
+    if name.islower() and name not in _HOME and find_spec(f"whichloss.{name}") is not None:
+        return import_module(f"whichloss.{name}")  # `from whichloss import stats` asks here first
     import_module("whichloss.losses")  # tells core where losses live
     if name in _HOME:
         return getattr(import_module(f"whichloss.{_HOME[name]}"), name)
@@ -63,4 +66,4 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     core = import_module("whichloss.core")
     import_module("whichloss.losses")
-    return sorted([*_HOME, *core.registry(core.Loss), "__version__"])
+    return sorted([*_HOME, *(name for name in core.registry(core.Loss) if name.isidentifier()), "__version__"])

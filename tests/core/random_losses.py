@@ -25,7 +25,11 @@ def reals(low: float, high: float, open_low: bool = False):
     """Numbers as a person may write them: integers, floats, minus zero, the largest and the least."""
     floats = st.floats(low, high, exclude_min=open_low, allow_nan=False, allow_infinity=False)
     integers = st.integers(int(low) + open_low, int(min(high, 10**6)))
-    odd = [x for x in (-0.0, 0.1, 5e-324, 1e22, 1.7976931348623157e308, 1 / 3) if low <= x <= high and not (open_low and x == 0)]
+    odd = [
+        x
+        for x in (-0.0, 0.1, 5e-324, 1e22, 1.7976931348623157e308, 1 / 3)
+        if low <= x <= high and not (open_low and x == 0)
+    ]
     return st.one_of(integers, floats, st.sampled_from(odd))
 
 

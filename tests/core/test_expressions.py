@@ -7,10 +7,10 @@ import sys
 import tokenize
 
 import pytest
-from core.random_losses import LOSSES, PLAIN, WRAPPERS, made, settings_of
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from core.random_losses import LOSSES, PLAIN, WRAPPERS, made, settings_of
 from whichloss import AdaptiveLog, CrossEntropy, Dice, FocalPower, Hinge, SmoothHinge, parse
 from whichloss.core import ExpressionError, FieldError, Sum, Value, foreign
 
@@ -129,13 +129,16 @@ def test_what_is_particular_to_a_loss_comes_before_what_it_inherits():
 
 def test_values_are_one_deep_tree_or_no_value():
     loss = Dice()
+    for _ in range(31):
+        loss = FocalPower(loss)
+    assert parse(repr(loss)) == loss
     with pytest.raises(FieldError, match="more than 32 values within each other"):
-        for _ in range(40):
-            loss = FocalPower(loss)
-            assert parse(repr(loss)) == loss
+        FocalPower(loss)
 
 
-@pytest.mark.parametrize("addends", [((1.0, Dice()),), ((2.0, Dice() + Hinge()),), ((1, Dice()), (2, Hinge()))], ids=str)
+@pytest.mark.parametrize(
+    "addends", [((1.0, Dice()),), ((2.0, Dice() + Hinge()),), ((1, Dice()), (2, Hinge()))], ids=str
+)
 def test_a_sum_made_by_hand_is_the_sum_of_the_algebra(addends):
     """Equal texts, equal values: either the sum is brought to its one form, or it is refused."""
     try:
@@ -169,7 +172,10 @@ def test_a_sum_made_by_hand_is_the_sum_of_the_algebra(addends):
         ("Dice(smooth=None)", "Dice: smooth is None"),
         ("Dice(over='images')", "Dice: over is 'images'; it must be one of 'image', 'batch', 'ranks'"),
         ("Dice(background=1)", "Dice: background is 1; it must be True or False"),
-        ("Dice(class_weight=[])", "Dice: class_weight is (); it must be a list of finite numbers, each at least 0, or None"),
+        (
+            "Dice(class_weight=[])",
+            "Dice: class_weight is (); it must be a list of finite numbers, each at least 0, or None",
+        ),
         ("Dice(class_weight=[1, -2])", "Dice: class_weight is (1, -2)"),
         ("Dice(class_weight=3)", "Dice: class_weight is 3"),
         ("Focal(alpha=1.5)", "Focal: alpha is 1.5; it must be a finite number at least 0 and at most 1, or None"),
@@ -184,9 +190,10 @@ def test_a_sum_made_by_hand_is_the_sum_of_the_algebra(addends):
         ("Dice() Dice()", "expected a '+' or the end before 'Dice'"),
         ("Dice() - Dice()", "cannot read '- Dice()'"),
         ("Dice() +", "expected a name such as 'Dice' before 'the end'"),
-        ("Dice(", "expected"),
+        ("Dice(", "Dice takes its fields by name"),
         ("Dice(smooth=)", "expected"),
-        ("Dice(smooth)", "expected"),
+        ("Dice(smooth)", "Dice takes its fields by name"),
+        ("Dice(smooth=1", "expected ')' before 'the end'"),
         ("", "expected a name such as 'Dice' before 'the end'"),
         ("__import__('os')", "no loss is called '__import__'"),
         ("Dice().__class__", "cannot read '.__class__'"),
@@ -225,14 +232,86 @@ SEEDS = [
     "FocalPower(someone.losses:Mine(), exponent=2)",
 ]
 SOUP = [
-    *("Dice Hinge FocalPower AdaptiveLog CrossEntropy Focal Sum Foreign smooth exponent over loss alpha x".split()),
-    *("( ) ( ) [ ] , , = = + * : . a:b a.b:c.d None True false null '' 'batch' \"sum\" '\\x41' '\\' \\ #".split()),
-    *("0 1 -1 +2 0.5 .5 1. 1e5 1e999 -0.0 1e-400 0x10 1_000 inf nan 00 1.2.3 99999999999999999999".split()),
+    *(
+        [
+            "Dice",
+            "Hinge",
+            "FocalPower",
+            "AdaptiveLog",
+            "CrossEntropy",
+            "Focal",
+            "Sum",
+            "Foreign",
+            "smooth",
+            "exponent",
+            "over",
+            "loss",
+            "alpha",
+            "x",
+        ]
+    ),
+    *(
+        [
+            "(",
+            ")",
+            "(",
+            ")",
+            "[",
+            "]",
+            ",",
+            ",",
+            "=",
+            "=",
+            "+",
+            "*",
+            ":",
+            ".",
+            "a:b",
+            "a.b:c.d",
+            "None",
+            "True",
+            "false",
+            "null",
+            "''",
+            "'batch'",
+            '"sum"',
+            "'\\x41'",
+            "'\\'",
+            "\\",
+            "#",
+        ]
+    ),
+    *(
+        [
+            "0",
+            "1",
+            "-1",
+            "+2",
+            "0.5",
+            ".5",
+            "1.",
+            "1e5",
+            "1e999",
+            "-0.0",
+            "1e-400",
+            "0x10",
+            "1_000",
+            "inf",
+            "nan",
+            "00",
+            "1.2.3",
+            "99999999999999999999",
+        ]
+    ),
     " ",
     "\n",
     "\t",
 ]
-LETTERS = [*map(chr, range(32, 127)), *"\0\n\r\t\x0b\x1c\x85\xa0\u2028\u3000\ud800\ufeffé²٣𝟗ªDice()", *"()=,*+:'0123456789."]
+LETTERS = [
+    *map(chr, range(32, 127)),
+    *"\0\n\r\t\x0b\x1c\x85\xa0\u2028\u3000\ud800\ufeffé²٣\U0001d7d7ªDice()",
+    *"()=,*+:'0123456789.",
+]
 
 
 def anything(rng):

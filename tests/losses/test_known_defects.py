@@ -90,6 +90,26 @@ def test_focal_powers_below_one_survive_saturation(gamma, dtype):
     assert slope.isfinite().all()
 
 
+def test_focal_keeps_the_last_digits_of_an_easy_case():
+    """1 - p of a p that rounds to 1 is 0, and with it the value and the slope."""
+    logits, yes = torch.tensor([[18.0]]), torch.ones(1, 1)
+    (value, slope), (exact, expected) = (
+        gradient(Focal(gamma=1.0), one, yes.to(one)) for one in (logits, logits.double())
+    )
+    assert value == pytest.approx(exact, rel=1e-5, abs=0)
+    assert slope.item() == pytest.approx(expected.item(), rel=1e-5, abs=0)
+    assert exact > 0
+
+
+def test_focal_power_is_a_straight_line_within_the_last_rounding_error():
+    value = torch.tensor([0.0, 0.25, 0.5, 1.0], dtype=torch.float64) * 2.0**-52
+    value.requires_grad_()
+    height = FocalPower(Dice(), exponent=0.5).formula(value)
+    (slope,) = torch.autograd.grad(height.sum(), value)
+    assert height.tolist() == pytest.approx([0.0, 0.25 * 2.0**-26, 0.5 * 2.0**-26, 2.0**-26])
+    assert slope.tolist() == pytest.approx([2.0**26] * 4)
+
+
 @pytest.mark.parametrize("target", ["background", "lesion"])
 @pytest.mark.parametrize("smooth", [1.0, 0.0])
 def test_focal_tversky_has_a_gradient_where_its_value_is_zero(target, smooth):
@@ -126,7 +146,7 @@ def test_focal_tversky_is_a_power_of_each_class():
 
 
 def test_a_class_that_is_absent_does_not_shrink_the_loss():
-    """Zeroing the value of an absent class while dividing by all classes makes a loss of two classes a third smaller."""
+    """Zeroing the value of an absent class, but dividing by all classes, makes a loss a third smaller."""
     logits, target = torch.zeros(1, 3, 12, dtype=torch.float64), torch.arange(12).reshape(1, 12) % 2
     skipped = Dice(empty="skip")(logits, target)
     values, weights = Dice(empty="skip").terms(logits, target)

@@ -4,8 +4,8 @@ from math import exp
 
 import pytest
 import torch
-from oracles_losses import agree, asking, batch, likelihood_loss
 
+from oracles_losses import agree, asking, batch, likelihood_loss
 from whichloss import parse
 from whichloss.core import UserError
 

@@ -4,8 +4,8 @@ from math import atan, exp, log, log1p, pi
 
 import pytest
 import torch
-from oracles_losses import agree, asking, batch, margin_loss
 
+from oracles_losses import agree, asking, batch, margin_loss
 from whichloss import parse
 from whichloss.core import UserError
 

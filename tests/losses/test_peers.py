@@ -3,9 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from oracles_losses import batch
 from torch import nn
 
+from oracles_losses import batch
 from whichloss import CrossEntropy, Dice, Focal, Hinge, Jaccard, Tversky
 
 monai = pytest.importorskip("monai.losses", reason="MONAI is not installed")

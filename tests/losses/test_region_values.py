@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from oracles_losses import agree, asking, batch, dice, jaccard, region_loss, tversky
 
+from oracles_losses import agree, asking, batch, dice, jaccard, region_loss, tversky
 from whichloss import Dice, Jaccard, parse
 from whichloss.core import UserError
 

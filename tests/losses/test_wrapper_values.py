@@ -4,8 +4,8 @@ from math import log
 
 import pytest
 import torch
-from oracles_losses import adaptive_log, agree, batch, dice, likelihood_loss, region_loss, tversky
 
+from oracles_losses import adaptive_log, agree, batch, dice, likelihood_loss, region_loss, tversky
 from whichloss import AdaptiveLog, Dice, parse
 from whichloss.core import FieldError, UserError
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_studies import TINY, cli, execute_here, tiny, write_code, write_study, write_tiny
 
+from small_studies import TINY, cli, execute_here, tiny, write_code, write_study, write_tiny
 from whichloss.core import parse
 from whichloss.core.errors import ShapeError
 

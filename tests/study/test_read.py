@@ -7,9 +7,9 @@ import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from small_studies import TINY, tiny, tiny_study, write_code, write_study
 
 import whichloss
+from small_studies import TINY, tiny, tiny_study, write_code, write_study
 from whichloss.core import Loss, UserError, Value, parse, registry
 from whichloss.data import DataSet
 from whichloss.data.folder import Folder
@@ -24,7 +24,7 @@ KINDS = (Loss, Metric, Network, DataSet, Optimizer)
 
 
 def registered() -> list[Value]:
-    assert whichloss.losses  # noqa: B018  fills the catalogue
+    assert whichloss.losses
     return [value for kind in KINDS for cls in registry(kind).values() for value in cls.examples()]
 
 
@@ -281,7 +281,7 @@ def test_somebody_elses_code_survives_being_written(tmp_path: Path, monkeypatch:
 @example("a: [b", "(", 0.0, 1)
 @example("f(it's): # no", "x) # y", 0.0, 1)
 @settings(max_examples=100, deadline=None)
-def test_a_study_survives_being_written(tmp_path_factory, question: str, path: str, rope: float, seeds: int) -> None:
+def test_a_study_survives_being_written(question: str, path: str, rope: float, seeds: int) -> None:
     study = tiny_study(
         question=question, rope=rope, data=[Folder(path=path)], design={"folds": 3, "seeds": seeds, "refold": False}
     )

@@ -70,6 +70,8 @@ def registry(kind: type) -> dict[str, type]:
 
 def suggestion(kind: type, name: str) -> str:
     """`; did you mean 'Lorenz'?`, or nothing."""
+    if kind not in _homes:
+        return "; nothing has said yet where they live: import whichloss.losses first"
     lower = {known.lower(): known for known in registry(kind)}
     near = get_close_matches(name.lower(), lower, n=1)
     return f"; did you mean {lower[near[0]]!r}?" if near else ""

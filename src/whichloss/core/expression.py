@@ -128,7 +128,11 @@ class _Reader:
         """A name of somebody else's: imported if a person wrote it, else kept as text."""
         from .foreign import resolve, unresolved
 
-        arguments = [(field_name, self.argument(kind, depth)) for field_name in self.arguments()]
+        arguments: list[tuple[str | None, Any]] = []
+        for field_name in self.arguments():
+            if field_name is not None and field_name in dict(arguments):
+                raise ExpressionError(f"{name} is given {field_name!r} twice")
+            arguments.append((field_name, self.argument(kind, depth)))
         make = resolve if self.imports else unresolved
         return make(kind, name, tuple(arguments))
 
@@ -146,14 +150,21 @@ class _Reader:
                 return
 
     def argument(self, kind: type | None, depth: int) -> Any:
-        sort, token = self.peek()
-        starts_value = sort == "name" and token not in _WORDS
-        scaled = sort == "number" and self.tokens[self.at + 1 : self.at + 2] == [("mark", "*")]
-        if starts_value or scaled or (kind is not None and token == "("):
+        if self.starts_value():
             if kind is None:
                 raise self.wrong("a number, a 'text', True, False, None or a list of these")
             return self.sum(kind, depth + 1)
         return self.literal(depth)
+
+    def starts_value(self) -> bool:
+        """Whether a name or a weight comes next, perhaps after brackets: `((0.5 * Dice()))`, but not `((0.5, 1))`."""
+        at = self.at
+        while self.tokens[at : at + 1] == [("mark", "(")]:
+            at += 1
+        sort, token = self.tokens[at] if at < len(self.tokens) else ("end", "")
+        if sort == "number":
+            return self.tokens[at + 1 : at + 2] == [("mark", "*")]
+        return sort == "name" and token not in _WORDS
 
     def literal(self, depth: int) -> Any:
         if depth >= DEEPEST:

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from math import inf
 
 import torch
 from torch import Tensor
@@ -33,6 +34,22 @@ class MarginLoss(Loss):
 
     @abstractmethod
     def formula(self, margin: Tensor) -> Tensor: ...
+
+    def check(self) -> None:
+        if self.targets == "zero_one" and self.lift != "one_versus_rest":
+            raise FieldError(
+                f'{type(self).__name__}: targets="zero_one" has a meaning only with lift="one_versus_rest"'
+            )
+
+    @property
+    def range(self) -> tuple[float, float]:
+        low, high = self.formula_range
+        return (low, high) if self.per_class == "mean" else (min(low, 0.0), inf if high > 0 else 0.0)
+
+    @property
+    def formula_range(self) -> tuple[float, float]:
+        """Interval that holds the values of the formula itself."""
+        return self.card.range
 
     def link(self, margin: Tensor) -> Tensor | None:
         """The probability of yes at a margin, where the loss implies one: its minimiser, inverted."""

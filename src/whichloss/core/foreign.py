@@ -1,16 +1,17 @@
 """Somebody else's code as a value: identified by its path, its arguments and a digest of its source."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import partial
 from hashlib import sha256
 from importlib import import_module
-from inspect import getsourcefile, isclass, isroutine, signature
+from inspect import getsourcefile, isabstract, isclass, isroutine, signature
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from .card import Card
 from .errors import ExpressionError, UserError
 from .loss import Loss
 from .prepare import Prepared
@@ -27,6 +28,19 @@ class Named:
     path: str
     arguments: Arguments = ()
     source: str = ""  # digest of the file that defines it; "" where the text came from a store, a table or a page
+
+    def same(self, other: object) -> bool:
+        """Equal by text and source: Python calls 1 and True equal, which are spelled differently."""
+        return type(self) is type(other) and self._identity() == other._identity()  # type: ignore[attr-defined]
+
+    def hashed(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[str, str]:
+        return self.spell(hide_defaults=False), self.source
+
+    def parts(self) -> Iterator[Value]:
+        return (value for _, value in self.arguments if isinstance(value, Value))
 
     def spell(self, hide_defaults: bool) -> str:
         def one(name: str | None, value: Any) -> str:
@@ -58,15 +72,22 @@ class Named:
 class Foreign(Named, Loss):
     """A callable `(logits, target)` or an `nn.Module` of somebody else's, as a loss.
 
-    A class is made with the arguments; a function is called with them. Its value is one term, so it can be summed
-    and wrapped; weights and ignored voxels are not known to it, and refused.
+    A class is made with the arguments; a function is called with them, which then have names. Its value is one term,
+    so it can be summed and wrapped, and is taken never to be negative; weights and ignored voxels are not known to it,
+    and refused.
     """
 
     listed = False
+    card = Card(source="", equation="", smooth=False, convex=False)
+    __eq__ = Named.same
+    __hash__ = Named.hashed
 
     @classmethod
     def examples(cls) -> list[Loss]:
         return []
+
+    def leaves(self) -> Iterator[Loss]:
+        return iter((self,))
 
     def measure(self, prepared: Prepared) -> Terms:
         batch = prepared.batch
@@ -81,11 +102,10 @@ class Foreign(Named, Loss):
         made = self.__dict__.get("_made")
         if made is None:
             target = self.target()
-            made = (
-                self.call(target)
-                if isclass(target)
-                else partial(target, **{str(name): value for name, value in self.arguments})
-            )
+            named = {name: value for name, value in self.arguments if name is not None}
+            if not isclass(target) and len(named) < len(self.arguments):
+                raise UserError(f"{self.path} is called with logits and target; its other arguments need names")
+            made = self.call(target) if isclass(target) else partial(target, **named)
             self._set("_made", made)
         return made
 
@@ -109,7 +129,12 @@ def resolve(kind: type[Value], path: str, arguments: Arguments) -> Value:
         given = {name or next(leading, "?"): value for name, value in arguments}
         if wrong := set(given) - {one.name for one in fields(found)}:
             raise ExpressionError(f"{path} has no field {sorted(wrong)[0]!r}")
-        return found(**given)
+        if isabstract(found) or not found.listed:
+            raise ExpressionError(f"{path} is not a {kind.__name__.lower()} that can be written as text")
+        try:
+            return found(**given)
+        except TypeError as error:
+            raise ExpressionError(f"{path}: {error}") from None
     if not callable(found):
         raise ExpressionError(f"{path} is {type(found).__name__}, not a class or a function")
     return _foreign(kind, path)(path=path, arguments=arguments, source=source_digest(found))

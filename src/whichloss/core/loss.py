@@ -139,6 +139,23 @@ class Sum(Loss):
     def examples(cls) -> Sequence[Loss]:
         return []
 
+    def check(self) -> None:
+        try:
+            parts = [(weight, loss if isinstance(loss, Loss) else None) for weight, loss in self.addends]
+            if not parts or any(loss is None for _, loss in parts):
+                raise TypeError
+            flat = [
+                (_scale(real(weight, 0.0, open_low=True), inner), leaf)
+                for weight, loss in parts
+                if loss is not None
+                for inner, leaf in _addends(loss)
+            ]
+        except (TypeError, ValueError) as error:
+            raise FieldError("a sum is made of (weight, loss) pairs with weights above 0") from error
+        if len(flat) == 1 and flat[0][0] == 1.0:
+            raise FieldError(f"a sum of {flat[0][1].label} alone is {flat[0][1].label} itself")
+        self._set("addends", tuple(flat))
+
     def needs(self) -> Sequence[Lift]:
         return list(dict.fromkeys(lift for _, loss in self.addends for lift in loss.needs()))
 
@@ -152,8 +169,8 @@ class Sum(Loss):
 
     @property
     def range(self) -> tuple[float, float]:
-        low, high = zip(*((weight * end for end in loss.range) for weight, loss in self.addends), strict=True)
-        return sum(low), sum(high)
+        ends = [(weight * loss.range[0], weight * loss.range[1]) for weight, loss in self.addends]
+        return sum(low for low, _ in ends), sum(high for _, high in ends)
 
     def spell(self, hide_defaults: bool) -> str:
         def one(weight: float, loss: Loss) -> str:

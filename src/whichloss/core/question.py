@@ -76,6 +76,7 @@ def ask(batch: Batch, classes: str) -> Question:
     logits = output.float() if output.dtype.itemsize < 4 else output
     weight = _weight(batch, logits)
     target = target.long() if target.ndim < output.ndim else target.to(logits.dtype)
+    _check_values(batch, target, weight)
     if batch.ignore_index is not None:
         ignored = batch.target == batch.ignore_index
         target = torch.where(ignored, 0, target)
@@ -108,6 +109,26 @@ def _is_exclusive(output: Tensor, target: Tensor, classes: str) -> bool:
             raise ShapeError(output, target, "do not fit: class indices are integers; use target.long()")
         return True
     raise ShapeError(output, target)
+
+
+def _check_values(batch: Batch, target: Tensor, weight: Tensor) -> None:
+    """Refuse indices that are no class, and weights below 0, where looking costs nothing: on a CPU, not compiled.
+
+    On a GPU to look is to wait, so there an index out of range raises where it is used, or not at all.
+    """
+    if torch.compiler.is_compiling() or target.device.type != "cpu":
+        return
+    if batch.weight is not None and weight.numel() and not float(weight.detach().min()) >= 0:
+        raise UserError(f"weights must be 0 or more; the smallest is {float(weight.detach().min()):g}")
+    if target.ndim == batch.output.ndim or not target.numel():
+        return
+    known = target if batch.ignore_index is None else target[target != batch.ignore_index]
+    classes = batch.output.shape[1]
+    if known.numel() and (int(known.min()) < 0 or int(known.max()) >= classes):
+        raise UserError(
+            f"the target holds indices from {int(known.min())} to {int(known.max())}, and the logits have {classes}"
+            f" classes, 0 to {classes - 1}; a label to be left out is named by ignore_index"
+        )
 
 
 def _weight(batch: Batch, logits: Tensor) -> Tensor:

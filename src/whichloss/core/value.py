@@ -34,6 +34,11 @@ class Value(ABC):  # noqa: B024  its kinds are abstract, each in its own way
         for base in cls.__mro__[1:]:
             if base is not Value and issubclass(base, Value) and not isabstract(base) and not _is_kind(base):
                 raise TypeError(f"{base.__name__} is final: wrap it, or write a sibling, instead of {cls.__name__}")
+        for name, value in vars(cls).items():
+            if isinstance(value, Field) and any(
+                hasattr(base, name) and not _holds(base, name) for base in cls.__bases__
+            ):
+                raise TypeError(f"{cls.__name__}: a field cannot be called {name!r}, which every value has already")
         dataclass(frozen=True, kw_only=True, repr=False)(cls)
         catalogue.add(cls.kind(), cls)
 
@@ -97,6 +102,10 @@ class Value(ABC):  # noqa: B024  its kinds are abstract, each in its own way
 
 def _is_kind(cls: type) -> bool:
     return Value in cls.__bases__
+
+
+def _holds(cls: type, name: str) -> bool:
+    return name in getattr(cls, "__dataclass_fields__", {})
 
 
 def _is_default(one: Field, value: Any) -> bool:

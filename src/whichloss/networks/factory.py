@@ -17,6 +17,8 @@ class Factory(Named, Network):
     """
 
     listed = False
+    __eq__ = Named.same
+    __hash__ = Named.hashed
     card = NetworkCard(
         title="Your own", meaning="A network brought by the user.", source="", tasks=("classification", "segmentation")
     )

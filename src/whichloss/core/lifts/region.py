@@ -1,6 +1,7 @@
 """Soft true positives, false positives and false negatives of each image and class: three sums."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import NamedTuple
 
 from torch import Tensor
@@ -34,7 +35,7 @@ class RegionSums(Lift):
 
     def __call__(self, batch: Batch) -> Counts:
         question = batch.question(self.classes)
-        images = (*question.logits.shape[:2], -1)
+        images = (*question.logits.shape[:2], prod(question.logits.shape[2:]))
         p, y = question.probabilities.reshape(images), question.proportions.reshape(images)
         weight = question.weight.expand_as(question.logits).reshape(images)
         hit, miss, alarm = (p * (2 - p), (1 - p).square(), p.square()) if self.squared else (p, 1 - p, p)

@@ -32,7 +32,7 @@ class Tangent(MarginLoss):
     )
 
     @property
-    def range(self) -> tuple[float, float]:
+    def formula_range(self) -> tuple[float, float]:
         return self.card.range if self.form == "modified" else (0.0, (pi + 1) ** 2)
 
     @classmethod

@@ -1,11 +1,11 @@
 """Adaptive logarithmic wrapper: steeper near zero, so that small errors still teach."""
 
-from math import inf, log, log1p
+from math import inf, isfinite, log, log1p
 
 import torch
 from torch import Tensor
 
-from whichloss.core import Card, WrapperLoss, choice, positive
+from whichloss.core import Card, FieldError, WrapperLoss, choice, positive
 
 
 class AdaptiveLog(WrapperLoss):
@@ -42,6 +42,8 @@ class AdaptiveLog(WrapperLoss):
     def check(self) -> None:
         super().check()
         if self.join == "smooth":
+            if not isfinite(self.offset + self.threshold):
+                raise FieldError("AdaptiveLog: offset + threshold, the scale of a smooth join, is beyond all numbers")
             self._set("scale", self.offset + self.threshold)
 
     def formula(self, value: Tensor) -> Tensor:

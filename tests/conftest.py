@@ -1,0 +1,3 @@
+"""For all tests."""
+
+collect_ignore = ["wrong_losses.py"]  # losses that must be rejected; only their own test may load them
