@@ -33,26 +33,20 @@ EXTRAS = {
 
 def examine() -> Exit:
     """Prints one line a finding; the exit code says whether anything needed is missing."""
-    import torch
-
     import whichloss
-    from whichloss.study.execute import plan_workers
-    from whichloss.study.machine import cores
 
-    print(f"whichloss {whichloss.__version__}, Python {platform.python_version()}, torch {torch.__version__}")
+    print(f"whichloss {whichloss.__version__}, Python {platform.python_version()}, torch {_version('torch') or 'none'}")
     broken = [name for name in NEEDED if not _imports(name)]
     for name in broken:
         print(f"BROKEN   {name} does not import: pip install 'whichloss[study]' -c constraints.txt")
-    workers, threads, devices = plan_workers("auto", None)
-    print(f"ok       {cores()} cores: studies use {workers} workers of {threads} threads on {devices[0]}")
-    if not torch.cuda.is_available():
-        print("note     no CUDA device: studies run on the CPU")
+    if not broken:
+        _devices()
     if shutil.which("g++"):
         print("ok       C++ compiler found: torch.compile works on the CPU")
     else:
         print("note     no C++ compiler: torch.compile needs one on a CPU")
     print("note     losses run as plain torch: no fused kernels in this version")
-    if _installed("torchvision") and not _imports("torchvision"):
+    if _version("torchvision") and not _imports("torchvision"):
         print(
             "WARNING  torchvision is installed and does not import beside this torch; torchmetrics, lightning and timm"
             " die with it.\n         mend: pip uninstall torchvision (whichloss never needs it)"
@@ -66,6 +60,18 @@ def examine() -> Exit:
     return Exit.FAILED if broken else Exit.DONE
 
 
+def _devices() -> None:
+    import torch
+
+    from whichloss.study.execute import plan_workers
+    from whichloss.study.machine import cores
+
+    workers, threads, devices = plan_workers("auto", None)
+    print(f"ok       {cores()} cores: studies use {workers} workers of {threads} threads on {devices[0]}")
+    if not torch.cuda.is_available():
+        print("note     no CUDA device: studies run on the CPU")
+
+
 def _imports(name: str) -> bool:
     try:
         import_module(name)
@@ -74,9 +80,8 @@ def _imports(name: str) -> bool:
     return True
 
 
-def _installed(name: str) -> bool:
+def _version(name: str) -> str | None:
     try:
-        version(name)
+        return version(name)
     except PackageNotFoundError:
-        return False
-    return True
+        return None

@@ -2,12 +2,14 @@
 
 import inspect
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from torch import Tensor
 
 import whichloss.losses
@@ -59,13 +61,15 @@ def show_catalogue(as_json: bool) -> None:
     if as_json:
         print(json.dumps(entries, indent=1))
         return
-    table = Table("loss", "family", "meaning", "source", box=None, pad_edge=False)
+    table = Table(Column("loss", no_wrap=True), "family", "meaning", "source", box=None, pad_edge=False)
     for one in entries:
         table.add_row(one["label"], one["family"], one["meaning"], f"{one['source']} {one['equation']}")
     Console().print(table)
 
 
 def show_loss(text: str, as_json: bool, plot: Path | None) -> None:
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # a loss of the user's may lie in the current folder
     loss = parse(text, imports=True)
     if as_json:
         print(json.dumps(entry(loss), indent=1))

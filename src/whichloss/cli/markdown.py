@@ -41,7 +41,12 @@ def as_markdown(prepared: Prepared, done: Conducted) -> str:
 def _secondary(prepared: Prepared, done: Conducted) -> list[str]:
     """Means of the other metrics, which decide nothing."""
     study = prepared.study
-    rows = [row for row in read(done.report.parent / "results.csv") if row.split == "test" and row.value is not None]
+    cell = done.verdict.to_json()["cell"]
+    rows = [
+        row
+        for row in read(done.report.parent / "results.csv")
+        if row.split == "test" and row.data == cell["data"] and row.network == cell["network"]
+    ]
     others = [metric for metric in study.metrics if metric != study.primary]
     lines = ["Descriptive, deciding nothing:", "", "| loss | " + " | ".join(title(one) for one in others) + " |"]
     lines.append("|---" * (len(others) + 1) + "|")

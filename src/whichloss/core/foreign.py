@@ -95,7 +95,8 @@ class Foreign(Named, Loss):
             raise UserError(f"{self.path} is not ours and knows no weight map and no ignore_index")
         value = self._callable()(batch.output, batch.target)
         if not isinstance(value, Tensor) or value.ndim:
-            raise UserError(f"{self.path} must give one number as a tensor, not {type(value).__name__}")
+            came = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise UserError(f"{self.path} must give one number as a tensor, not {came}")
         return Terms(value.reshape(1), value.new_ones(1))
 
     def _callable(self) -> Callable[[Tensor, Tensor], Any]:

@@ -182,5 +182,8 @@ def _given(where: str, entry: dict[str, list], place: dict[str, int], cases: Cas
         raise UserError(f"{where}: case {both[0]!r} is both in 'train' and in 'val'")
     train, test = (tuple(sorted({place[one] for one in ids})) for ids in sides.values())
     fold = Fold(train, test)
-    check_groups(cases, fold)
+    try:
+        check_groups(cases, fold)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
     return fold

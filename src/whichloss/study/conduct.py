@@ -4,9 +4,11 @@ import difflib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from whichloss.core import UserError
@@ -66,9 +68,36 @@ def prepare(study: Study, store: str | Path, roots: Sequence[Path] = ()) -> Prep
     kept = Store(store)
     kept.clean()
     _same_protocol(study, kept)
-    data = {one: one.load(list(roots)) for one in study.data}
+    data = {one: _load(one, roots) for one in study.data}
     splits = str(find_file(study.design.splits, list(roots))) if study.design.splits else ""
     return Prepared(study, kept, list(roots), data, list(runs_of(study, data, splits)))
+
+
+def _load(one: DataSet, roots: Sequence[Path]) -> Cases:
+    try:
+        return one.load(list(roots))
+    except UserError as error:
+        raise UserError(f"{one.label}: {error}") from None
+
+
+def look_first(prepared: Prepared) -> None:
+    """Before the first run: can every metric be measured, and every loss teach? Raises UserError."""
+    study = prepared.study
+    machine.choose_device(study.training.device)
+    for cases in prepared.data.values():
+        for metric in study.metrics:
+            metric.accept(cases.task)
+    for run in {(run.data, run.seed, run.fold): run for run in prepared.runs}.values():
+        cases = prepared.data[run.data]
+        labels = cases.labels[list(run.split(cases).fold.test)]
+        blind = torch.zeros(len(labels), cases.task.outputs, *labels.shape[1:])
+        if isnan(study.primary.value(blind, labels, cases.task)):
+            raise UserError(
+                f"{title(study.primary)} is not defined on the test part of fold {run.fold}, seed {run.seed}:"
+                f" a class is missing among its {len(labels)} cases; take fewer folds, or other ones"
+            )
+    for run in {(run.loss, run.data, run.network): run for run in reversed(prepared.runs)}.values():
+        probe(run, prepared.data[run.data])
 
 
 def conduct(
@@ -88,9 +117,9 @@ def conduct(
 
 def run_missing(prepared: Prepared, workers: int | None, listener: Listener) -> None:
     study, store, missing = prepared.study, prepared.store, prepared.missing
-    for run in {(run.loss, run.data, run.network): run for run in reversed(prepared.runs)}.values():
-        probe(run, prepared.data[run.data])
+    look_first(prepared)
     folder = store.study(study.name)
+    folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "study.yaml", as_yaml(study))
     write_text(folder / "protocol.json", json.dumps(study.fixed(), indent=1, sort_keys=True))
     count = plan_workers(study.training.device, workers)[0]
@@ -120,6 +149,7 @@ def report(prepared: Prepared, *, allow_mixed: bool = False) -> Conducted:
     if not allow_mixed:
         facts.check_alike(found, study)
     folder = store.study(study.name)
+    folder.mkdir(parents=True, exist_ok=True)
     table = list(facts.rows(study, found, store, prepared.data))
     write(folder / "results.csv", table)
     write_text(folder / "costs.csv", facts.costs(found))

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from whichloss.core import Task
 
 from . import machine
-from .conduct import Prepared
+from .conduct import Prepared, look_first
 from .execute import plan_workers
-from .probe import probe
 from .runs import Run
 from .train import Precision, memory_format
 
@@ -20,6 +19,7 @@ from .train import Precision, memory_format
 def estimate(prepared: Prepared, workers: int | None) -> str:
     """The grid, the runs left, hours and disk, as text."""
     study, missing = prepared.study, prepared.missing
+    look_first(prepared)
     count, threads, devices = plan_workers(study.training.device, workers)
     torch.set_num_threads(threads)
     seconds: dict[tuple[str, str, str], float] = {}
@@ -27,7 +27,6 @@ def estimate(prepared: Prepared, workers: int | None) -> str:
     for run in missing:
         kind = (repr(run.loss), repr(run.data), repr(run.network))
         if kind not in seconds:
-            probe(run, prepared.data[run.data])
             seconds[kind] = _seconds(run, prepared, torch.device(devices[0]))
         disk += _disk(run, prepared)
     total = sum(seconds[repr(run.loss), repr(run.data), repr(run.network)] for run in missing) / count

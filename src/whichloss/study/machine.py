@@ -12,12 +12,20 @@ from typing import Any
 import torch
 
 import whichloss
+from whichloss.core import UserError
 
 
 def choose_device(name: str) -> torch.device:
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Raises UserError where torch knows no such device, or this machine has none."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = str(error).splitlines()[0]
+        raise UserError(f"training.device: {name!r} cannot be used here ({why}); say auto, cpu or cuda:0") from None
+    return device
 
 
 def facts(device: torch.device) -> dict[str, str]:

@@ -33,10 +33,17 @@ def probe(run: Run, cases: Cases, size: int = 8) -> None:
     weight = (cases.labels[chosen] >= 0).float() if (cases.labels < 0).any() else None
     for term in terms_of(run.loss):
         leaf = logits.detach().requires_grad_()
-        value = term(leaf, target, weight)
         part = "" if term is run.loss else f" in {run.loss.label}"
+        try:
+            value = term(leaf, target, weight)
+        except UserError:
+            raise
+        except Exception as error:  # whatever somebody else's code raises
+            raise UserError(
+                f"{term.label}{part} fails on the first cases of {run.data.label}: {type(error).__name__}: {error}"
+            ) from error
         if not value.isfinite():
-            raise UserError(f"{term.label}{part} is {float(value)} on the first cases of {run.data.label}")
+            raise UserError(f"{term.label}{part} is {value.item()} on the first cases of {run.data.label}")
         gradient = torch.autograd.grad(value, leaf, allow_unused=True)[0] if value.requires_grad else None
         if gradient is None or not gradient.isfinite().all() or not gradient.any():
             raise UserError(

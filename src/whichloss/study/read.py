@@ -13,7 +13,7 @@ from whichloss.core import UserError
 
 from .study import Study
 
-_MARKS = ",[]{}:#&*!|>%@`"  # YAML would read these as its own
+_MARKS = ",[]{}:?#&*!|>%@`"  # YAML would read these as its own
 _SHIELDED = {ord(mark): chr(0xE000 + at) for at, mark in enumerate(_MARKS)}
 _BARE = {0xE000 + at: mark for at, mark in enumerate(_MARKS)}
 
@@ -24,10 +24,13 @@ def read_study(source: str | Path, changes: list[str] | None = None, name: str |
     A changed study gets a name of its own: `name`, or the old one and a short hash of the changes.
     """
     path = find_study(source)
-    content = load_yaml(path.read_text(encoding="utf-8"), str(path))
+    content = load_yaml(_text_of(path), str(path))
     if not isinstance(content, dict):
         raise UserError(f"{path}: a study is a list of keys and values, such as 'question: ...'")
     content.setdefault("name", path.stem)
+    keys = [change.partition("=")[0] for change in changes or []]
+    if twice := next((key for key in keys if keys.count(key) > 1), None):
+        raise UserError(f"--set {twice}: given twice; say once what it should be")
     for change in changes or []:
         _apply(content, change)
     if name is not None:
@@ -37,6 +40,13 @@ def read_study(source: str | Path, changes: list[str] | None = None, name: str |
 
         content["name"] = f"{content['name']}-{sha256(chr(10).join(sorted(changes)).encode()).hexdigest()[:6]}"
     return make_study(content, str(path))
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8 text") from None
 
 
 def find_study(source: str | Path) -> Path:
@@ -57,15 +67,19 @@ def find_study(source: str | Path) -> Path:
 
 def make_study(content: dict[str, Any], where: str) -> Study:
     try:
-        return Study(**content)
+        return Study.model_validate(content)
     except ValidationError as error:
         raise UserError("\n".join(_message(one, where) for one in error.errors())) from None
 
 
 def load_yaml(text: str, where: str) -> Any:
     """YAML in which expressions keep their commas, also inside [...] and {...}, and no key stands twice."""
+    if odd := next((mark for mark in text if ord(mark) in _BARE), None):
+        raise UserError(f"{where}: holds the private-use character U+{ord(odd):04X}, which means nothing")
     try:
         return yaml.load(_shield(text), Loader=_Loader)
+    except RecursionError:
+        raise UserError(f"{where}: lists within lists too deep to be a study") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         if mark is None:
@@ -106,32 +120,30 @@ def _shield(text: str) -> str:
 
 
 def _shield_line(line: str) -> str:
-    out, depth, quote = list(line), 0, ""
-    closes = _closing(line)
-    for at, mark in enumerate(line):
-        if depth and quote:
+    out, at = "", 0
+    while at < len(line):
+        end = _closing(line, at) if line[at] == "(" and re.search(r"\w$", line[:at]) else at
+        out += line[at : end + 1].translate(_SHIELDED) if end > at else line[at]
+        at = end + 1
+    return out
+
+
+def _closing(line: str, start: int) -> int:
+    """Where the parenthesis that opens at `start` closes, texts in quotes passed over; `start` if not on this line."""
+    at, depth, quote = start, 0, ""
+    while at < len(line):
+        mark = line[at]
+        if quote:
+            at += mark == "\\"  # whatever follows is meant as it stands
             quote = "" if mark == quote else quote
-        elif depth and mark in "'\"":
+        elif mark in "'\"":
             quote = mark
-        elif mark == "(" and (depth or (at in closes and re.search(r"\w$", line[:at]))):
-            depth += 1
-        elif mark == ")" and depth:
-            depth -= 1
-        if depth:
-            out[at] = mark.translate(_SHIELDED)
-    return "".join(out)
-
-
-def _closing(line: str) -> set[int]:
-    """Where parentheses open that close again on the same line."""
-    opened: list[int] = []
-    closed: set[int] = set()
-    for at, mark in enumerate(line):
-        if mark == "(":
-            opened.append(at)
-        elif mark == ")" and opened:
-            closed.add(opened.pop())
-    return closed
+        elif mark in "()":
+            depth += 1 if mark == "(" else -1
+            if not depth:
+                return at
+        at += 1
+    return start
 
 
 def _apply(content: dict[str, Any], change: str) -> None:
@@ -157,6 +169,8 @@ def _message(error: Any, where: str) -> str:
         return f"{where}: {key}: unknown key; {hint}"
     if error["type"] == "missing":
         return f"{where}: {key}: missing; a study needs this key"
+    if error["type"] == "invalid_key":
+        return f"{where}: {key}: a key must be a word; write it in quotes if it is meant as one"
     text = error["msg"].removeprefix("Value error, ")
     given = error.get("input")
     shown = f" (given: {given!r})" if isinstance(given, str | int | float) and not text.startswith("no ") else ""

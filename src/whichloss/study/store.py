@@ -4,8 +4,11 @@ runs/ab/abcdef.../record.json, outputs.safetensors     written aside and renamed
 studies/NAME/                                          the study, results.csv, costs.csv, verdict.json, report.html
 """
 
+import errno
 import json
 import os
+import platform
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -66,38 +69,39 @@ class Store:
 
     def _write(self, key: str, record: dict[str, Any], outputs: dict[str, Tensor]) -> None:
         final = self.path(key)
-        aside = final.parent / f".{key}-{os.getpid()}-{uuid4().hex[:8]}"
+        aside = _aside(final)
         aside.mkdir(parents=True)
         text = json.dumps(record, indent=1, sort_keys=True)
         _write(aside / "outputs.safetensors", save({name: one.contiguous() for name, one in outputs.items()}))
         _write(aside / "record.json", text.encode())
-        if final.exists() and not self.finished(key):  # an outcome that was worth another try
-            shutil.rmtree(final)
-        try:
-            aside.rename(final)
-        except OSError:  # somebody else finished the same run first, with the same result
-            if not final.exists():
-                raise
-            shutil.rmtree(aside)
+        while aside.exists():
+            if self.finished(key):  # somebody else finished the same run first, with the same result
+                shutil.rmtree(aside)
+                break
+            _retire(final)
+            try:
+                aside.rename(final)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
         _flush_folder(final.parent)
 
     def clean(self) -> None:
-        """Remove what interrupted writers of this machine left aside."""
-        for aside in (self.folder / "runs").glob("*/.*-*-*"):
-            with suppress(ValueError, OSError):
-                process = int(aside.name.rsplit("-", 2)[1])
-                if process != os.getpid() and not Path(f"/proc/{process}").exists():
+        """Remove what dead processes of this machine left aside; the folder may be shared with other machines."""
+        for aside in (self.folder / "runs").glob(f"*/.*-{_host()}-*-*"):
+            with suppress(ValueError):
+                if not _alive(int(aside.name.rsplit("-", 2)[1])):
                     shutil.rmtree(aside, ignore_errors=True)
 
     def study(self, name: str) -> Path:
-        folder = self.folder / "studies" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        """The folder of a study; made by whoever first writes into it."""
+        return self.folder / "studies" / name
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file in one step."""
-    aside = path.with_name(f".{path.name}-{os.getpid()}-{uuid4().hex[:8]}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = _aside(path)
     _write(aside, text.encode())
     aside.replace(path)
 
@@ -108,6 +112,33 @@ def compact(logits: Tensor) -> Tensor:
         return logits
     largest = torch.finfo(torch.float16).max
     return logits.clamp(-largest, largest).half()
+
+
+def _aside(path: Path) -> Path:
+    """A name beside a path that nobody else uses, and that tells who does."""
+    return path.with_name(f".{path.name}-{_host()}-{os.getpid()}-{uuid4().hex[:8]}")
+
+
+def _host() -> str:
+    return re.sub(r"\W", "", platform.node()) or "host"
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's, and alive
+        return True
+    return True
+
+
+def _retire(final: Path) -> None:
+    """Take away an outcome that was worth another try, in one step: others may do the same at the same moment."""
+    old = _aside(final)
+    with suppress(FileNotFoundError):
+        final.rename(old)
+        shutil.rmtree(old)
 
 
 def _write(path: Path, content: bytes) -> None:

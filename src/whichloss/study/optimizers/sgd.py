@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from whichloss.core import flag, fraction, nonnegative, positive
+from whichloss.core import FieldError, flag, fraction, nonnegative, positive
 
 from .optimizer import Optimizer
 
@@ -17,6 +17,10 @@ class SGD(Optimizer):
     momentum: float = fraction(0.9)
     nesterov: bool = flag(False)
     weight_decay: float = nonnegative(0.0)
+
+    def check(self) -> None:
+        if self.nesterov and not self.momentum:
+            raise FieldError("SGD: nesterov needs a momentum above 0")
 
     def build(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.SGD(
