@@ -24,8 +24,9 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# the tables under docs/results, from a store that holds their runs (or after computing what is missing)
+# what is generated under docs: the page of losses, and the tables of results from a store that holds their runs (or after computing what is missing)
 docs: $(VENV)/.study
+	$(BIN)/whichloss losses --markdown docs/losses.md
 	$(BIN)/whichloss run nuclei --data-root $(DATA)
 	$(BIN)/whichloss report nuclei --data-root $(DATA) --markdown docs/results/nuclei.md
 

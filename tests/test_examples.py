@@ -81,3 +81,16 @@ def test_continuous_integration_runs_what_the_readme_says():
 def test_the_shipped_studies_are_plain_yaml_to_anyone_else_where_no_expression_has_commas():
     for file in sorted((HOME / "src" / "whichloss" / "studies").glob("*.yaml")):
         assert yaml.safe_load(file.read_text())["question"]
+
+
+def test_the_page_of_losses_is_the_one_that_the_command_writes(tmp_path: Path):
+    """The names, sources and every yes and no; the numbers seen may differ in their last digit between processors."""
+    from whichloss.cli.losses_page import losses_page
+
+    def rows(text: str) -> list[list[str]]:
+        table = text.split("## In other")[0]
+        return [line.split("|")[1:7] for line in table.splitlines() if line.startswith("| `")]
+
+    written = (HOME / "docs" / "losses.md").read_text(encoding="utf-8")
+    assert rows(written) == rows(losses_page())
+    assert written.split("## In other")[1] == losses_page().split("## In other")[1]

@@ -49,11 +49,19 @@ def losses(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Curve and derivative of one loss as a picture.")
     ] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the page of all losses.")] = None,
 ) -> None:
     """The catalogue of losses, or one of them: formula, card, curve, source."""
     from .losses import show_catalogue, show_loss
 
-    show_loss(name, as_json, plot) if name else show_catalogue(as_json)
+    if markdown is not None:
+        from .losses_page import losses_page
+
+        markdown.write_text(losses_page(), encoding="utf-8")
+    elif name:
+        show_loss(name, as_json, plot)
+    else:
+        show_catalogue(as_json)
 
 
 @app.command()

@@ -8,12 +8,15 @@ forms.py      index, one-hot, proportions; voxels in another order; a slice and 
 problems.py   the small batches on which all this is tried
 """
 
-from . import card, forms, values, weights
+from . import card as card
+from . import forms as forms
+from . import values as values
+from . import weights as weights
+from .measure import Measured as Measured
+from .measure import measure as measure
 from .problems import Problem as Problem
 from .problems import problems as problems
 from .promise import PROMISES as PROMISES
 from .promise import Broken as Broken
 from .promise import check as check
 from .promise import promise as promise
-
-__all__ = ["PROMISES", "Broken", "Problem", "card", "check", "forms", "problems", "promise", "values", "weights"]

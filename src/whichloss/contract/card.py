@@ -1,24 +1,20 @@
 """Promises about the card: name, source, golden values, range, smoothness, convexity, easy cases, identities."""
 
 import pickle
-from dataclasses import fields
 
 import torch
-from torch import Tensor
 
 from whichloss.core import (
     Counts,
     Foreign,
-    LikelihoodLoss,
     Loss,
     MarginLoss,
     RegionLoss,
-    RegressionLoss,
     Sum,
-    WrapperLoss,
     parse,
 )
 
+from .measure import at_defaults, measure, values_of
 from .problems import Problem, asking, problems
 from .promise import close, differentiate, hold, promise
 
@@ -46,7 +42,7 @@ def has_the_golden_values_of_its_card(loss: Loss) -> None:
     if isinstance(loss, Sum | Foreign):
         return
     hold(bool(loss.card.golden), me, "the card has no golden value")
-    if not _at_defaults(loss):
+    if not at_defaults(loss):
         return
     for point, value in loss.card.golden.items():
         numbers = [torch.tensor([[one]], dtype=torch.float64) for one in point]
@@ -57,35 +53,31 @@ def has_the_golden_values_of_its_card(loss: Loss) -> None:
 @promise
 def stays_in_its_range(loss: Loss) -> None:
     low, high = loss.range
-    for problem in problems(loss):
-        for scale in (0.1, 1.0, 30.0):
-            value, weight = problem.loss.terms(scale * problem.logits, problem.target)
-            said = value[weight > 0]
-            inside = bool((said >= low - 1e-9).all() and (said <= high + 1e-9).all())
-            hold(inside, stays_in_its_range, f"{said.aminmax()} outside {loss.range} on {problem}")
+    for problem, value in values_of(loss):
+        inside = bool((value >= low - 1e-9).all() and (value <= high + 1e-9).all())
+        hold(inside, stays_in_its_range, f"{value.aminmax()} outside {loss.range} on {problem}")
 
 
 @promise
 def is_as_smooth_as_its_card_says(loss: Loss) -> None:
-    if (curve := _curve(loss)) is not None:
-        x, y = curve
-        slope = (y.diff() / x.diff())[1:-1]
-        jump = slope.diff().abs().max()
-        hold((jump < 1e-2) == loss.card.smooth, is_as_smooth_as_its_card_says, f"the slope jumps by {jump:.3g}")
+    if at_defaults(loss) and (seen := measure(loss)).smooth is not None:
+        hold(
+            seen.smooth == loss.card.smooth, is_as_smooth_as_its_card_says, f"the slope jumps by {seen.slope_jump:.3g}"
+        )
 
 
 @promise
 def is_as_convex_as_its_card_says(loss: Loss) -> None:
-    if (curve := _curve(loss)) is not None:
-        x, y = curve
-        bend = (y.diff() / x.diff()).diff().min()
-        hold((bend > -1e-7) == loss.card.convex, is_as_convex_as_its_card_says, f"the slope changes by {bend:.3g}")
+    if at_defaults(loss) and (seen := measure(loss)).convex is not None:
+        hold(
+            seen.convex == loss.card.convex, is_as_convex_as_its_card_says, f"the slope falls by {seen.least_bend:.3g}"
+        )
 
 
 @promise
 def leaves_easy_cases_alone_if_its_card_says_so(loss: Loss) -> None:
     me = leaves_easy_cases_alone_if_its_card_says_so
-    if not isinstance(loss, MarginLoss) or not _at_defaults(loss):
+    if not isinstance(loss, MarginLoss) or not at_defaults(loss):
         return
     easy = loss.card.easy
     start = 6.0 if easy is None else easy
@@ -114,23 +106,3 @@ def keeps_the_identities_of_its_card(loss: Loss) -> None:
             hold(agree, me, f"{left} gives {value}, {right} gives {expected} on {problem}")
             tried += 1
         hold(tried > 0, me, f"{left} accepts no problem")
-
-
-# helpers
-
-
-def _at_defaults(loss: Loss) -> bool:
-    """Whether the card, which speaks of the default fields, speaks of this instance; an inner loss does not matter."""
-    return all(
-        isinstance(getattr(loss, one.name), Loss) or getattr(loss, one.name) == one.default for one in fields(loss)
-    )
-
-
-def _curve(loss: Loss) -> tuple[Tensor, Tensor] | None:
-    """A formula of one number, drawn finely over where it lives."""
-    spans = {MarginLoss: (-6, 6), LikelihoodLoss: (-6, -1e-3), RegressionLoss: (-6, 6), WrapperLoss: (1e-2, 6)}
-    span = next((ends for family, ends in spans.items() if isinstance(loss, family)), None)
-    if span is None or not _at_defaults(loss):
-        return None
-    x = torch.linspace(span[0], span[1], 120_001, dtype=torch.float64)
-    return x, loss.formula(x)  # type: ignore[attr-defined]

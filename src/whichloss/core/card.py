@@ -18,6 +18,7 @@ class Card:
     golden: Mapping[tuple[float, ...], float] = field(default_factory=dict)  # worked out by hand, default fields
     equals: tuple[tuple[str, str], ...] = ()  # pairs of expressions with the same values on every input
     aliases: tuple[str, ...] = ()  # what others call it or a special case of it: "IoU", "W-BCE"
+    peers: Mapping[str, str] = field(default_factory=dict)  # library -> its name there, whatever its conventions
     note: str = ""  # what the source has wrong or leaves open
 
     @property

@@ -29,6 +29,7 @@ class BalancedCrossEntropy(LikelihoodLoss):
         golden={(0.0,): 0.0, (log(0.5),): log(2)},
         aliases=("B-BCE", "class-balanced cross-entropy"),
         note="Yuan (11) prints 1 - y/(HW) where the sum of y is meant. Golden values are those of the plain formula.",
+        peers={"pytorch-toolbelt": "BalancedBCEWithLogitsLoss"},
     )
 
     @classmethod

@@ -26,6 +26,13 @@ class CrossEntropy(LikelihoodLoss):
         golden={(0.0,): 0.0, (log(0.5),): log(2), (log(0.1),): log(10)},
         aliases=("CE", "BCE", "W-BCE", "negative log-likelihood"),
         note="(5) lacks the brackets that put both terms under the minus sign.",
+        peers={
+            "torch.nn": "CrossEntropyLoss, BCEWithLogitsLoss(pos_weight)",
+            "MONAI": "in DiceCELoss",
+            "smp": "SoftCrossEntropyLoss",
+            "nnU-Net": "RobustCrossEntropyLoss",
+            "Keras": "CategoricalCrossentropy",
+        },
     )
 
     @classmethod

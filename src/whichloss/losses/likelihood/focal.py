@@ -29,6 +29,13 @@ class Focal(LikelihoodLoss):
         golden={(0.0,): 0.0, (log(0.5),): 0.25 * log(2), (log(0.1),): 0.81 * log(10)},
         equals=(("Focal(gamma=0.0)", "CrossEntropy()"),),
         note="gamma = 0 with alpha = 0.5 is half the cross-entropy. Neither alpha nor a class weight is divided out.",
+        peers={
+            "MONAI": "FocalLoss",
+            "smp": "FocalLoss",
+            "kornia": "FocalLoss",
+            "torchvision": "sigmoid_focal_loss",
+            "Keras": "BinaryFocalCrossentropy",
+        },
     )
 
     @classmethod

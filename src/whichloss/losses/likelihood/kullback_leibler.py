@@ -27,6 +27,7 @@ class KullbackLeibler(LikelihoodLoss):
         convex=True,
         golden={(0.0,): 0.0, (log(0.5),): log(2), (log(0.1),): log(10)},
         aliases=("KL",),
+        peers={"torch.nn": "KLDivLoss", "Keras": "KLDivergence"},
     )
 
     def formula(self, log_p: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ class Hinge(MarginLoss):
         equals=(("Hinge(lift='top_rival', per_class='sum')", "Hinge(lift='top_rival')"),),
         aliases=("SVM loss", "L1-SVM"),
         note="(1) prints the score of the true class for every k; a sum over k needs the score of class k.",
+        peers={"Keras": "Hinge", "optax": "hinge_loss", "LibAUC": "hinge_loss"},
     )
 
     def formula(self, margin: Tensor) -> Tensor:

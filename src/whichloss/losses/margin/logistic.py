@@ -27,6 +27,12 @@ class Logistic(MarginLoss):
         equals=(("Logistic(classes='independent')", "CrossEntropy(classes='independent')"),),
         aliases=("log loss", "logit loss"),
         note="(2) is written for two outputs; with one output f it is a function of the margin y f.",
+        peers={
+            "torch.nn": "BCEWithLogitsLoss",
+            "MONAI": "DiceCELoss (1 channel)",
+            "Keras": "BinaryCrossentropy",
+            "smp": "SoftBCEWithLogitsLoss",
+        },
     )
 
     def formula(self, margin: Tensor) -> Tensor:

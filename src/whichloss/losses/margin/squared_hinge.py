@@ -25,6 +25,7 @@ class SquaredHinge(MarginLoss):
         easy=1.0,
         golden={(-1.0,): 4.0, (0.0,): 1.0, (0.5,): 0.25, (1.0,): 0.0, (2.0,): 0.0},
         aliases=("L2-SVM",),
+        peers={"Keras": "SquaredHinge", "LibAUC": "squared_hinge_loss"},
     )
 
     def formula(self, margin: Tensor) -> Tensor:

@@ -23,6 +23,13 @@ class Dice(RegionLoss):
         aliases=("soft Dice", "F1 loss", "DSC loss"),
         note="Milletari squares p and y in the denominator; this is the common linear form (drozdzal2016importance)."
         " The papers' smooth = 1 beside 2 TP is 0.5 here.",
+        peers={
+            "MONAI": "DiceLoss",
+            "smp": "DiceLoss",
+            "kornia": "DiceLoss",
+            "nnU-Net": "SoftDiceLoss",
+            "Keras": "Dice",
+        },
     )
 
     def formula(self, n: Counts) -> Tensor:

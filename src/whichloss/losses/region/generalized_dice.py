@@ -26,6 +26,7 @@ class GeneralizedDice(RegionLoss):
         convex=False,
         golden={(8.0, 2.0, 2.0): 0.2, (0.0, 4.0, 0.0): 1.0, (5.0, 0.0, 0.0): 0.0},
         aliases=("GDL",),
+        peers={"MONAI": "GeneralizedDiceLoss", "SegLoss": "GDiceLoss", "optax": "multiclass_generalized_dice_loss"},
     )
 
     def formula(self, n: Counts) -> Tensor:

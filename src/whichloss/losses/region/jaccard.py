@@ -21,6 +21,12 @@ class Jaccard(RegionLoss):
         convex=False,
         golden={(8.0, 2.0, 2.0): 1 / 3, (0.0, 4.0, 0.0): 1.0, (5.0, 0.0, 0.0): 0.0},
         aliases=("IoU",),
+        peers={
+            "MONAI": "DiceLoss(jaccard=True)",
+            "smp": "JaccardLoss",
+            "pytorch-toolbelt": "JaccardLoss",
+            "SegLoss": "IoULoss",
+        },
     )
 
     def formula(self, n: Counts) -> Tensor:

@@ -30,6 +30,7 @@ class SensitivitySpecificity(RegionLoss):
         golden={(8.0, 0.0, 2.0): 0.05 * 0.2, (6.0, 0.0, 0.0): 0.0},
         note="Yuan (15) prints the score as if it were the loss: minimised, it rewards errors. NiftyNet and SegLoss"
         " name the two parts the wrong way round, so that their r weighs sensitivity as here.",
+        peers={"SegLoss": "SSLoss", "NiftyNet": "sensitivity_specificity_loss"},
     )
 
     @classmethod

@@ -25,6 +25,13 @@ class Tversky(RegionLoss):
         convex=False,
         golden={(8.0, 2.0, 2.0): 0.2, (7.0, 10.0, 0.0): 0.3, (3.0, 0.0, 10.0): 0.7},
         equals=(("Tversky(fp=0.5, fn=0.5)", "Dice()"), ("Tversky(fp=1.0, fn=1.0)", "Jaccard()")),
+        peers={
+            "MONAI": "TverskyLoss",
+            "smp": "TverskyLoss",
+            "kornia": "TverskyLoss",
+            "Keras": "Tversky",
+            "SegLoss": "TverskyLoss",
+        },
     )
 
     def formula(self, n: Counts) -> Tensor:

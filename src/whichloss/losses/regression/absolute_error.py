@@ -24,6 +24,7 @@ class AbsoluteError(RegressionLoss):
         convex=True,
         golden={(-2.0,): 2.0, (0.0,): 0.0, (0.5,): 0.5},
         aliases=("L1", "MAE"),
+        peers={"torch.nn": "L1Loss", "Keras": "MeanAbsoluteError"},
     )
 
     def formula(self, residual: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ class SquaredError(RegressionLoss):
         golden={(-2.0,): 4.0, (0.0,): 0.0, (0.5,): 0.25},
         aliases=("L2", "MSE"),
         note="The survey lists it as a classification loss; there its slope carries the factor p (1 - p) <= 1/4.",
+        peers={"torch.nn": "MSELoss", "Keras": "MeanSquaredError"},
     )
 
     def formula(self, residual: Tensor) -> Tensor:

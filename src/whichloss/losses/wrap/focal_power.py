@@ -27,6 +27,7 @@ class FocalPower(WrapperLoss):
         golden={(0.0,): 0.0, (1.0,): 1.0, (0.0625,): 0.125, (16.0,): 8.0},
         equals=(("FocalPower(Dice(), exponent=1.0)", "Dice()"),),
         note="Yuan (19) prints (1 - TI)^gamma, the inverse exponent, with which easy classes are suppressed instead.",
+        peers={"smp": "TverskyLoss(gamma=)", "SegLoss": "FocalTversky_loss", "focal-tversky-unet": "focal_tversky"},
     )
 
     def formula(self, value: Tensor) -> Tensor:

@@ -1,0 +1,54 @@
+"""`whichloss losses --markdown FILE`: a page of all losses, generated so that it cannot go stale."""
+
+from math import isfinite
+
+from whichloss.contract import Measured, measure
+from whichloss.core import Loss, registry
+
+from .losses import entry
+
+
+def losses_page() -> str:
+    """Each loss with its family, source, measured properties, and its name in other libraries."""
+    losses = [loss for cls in registry(Loss).values() for loss in cls.examples()[:1]]
+    lines = [
+        "# Losses",
+        "",
+        "Written by `whichloss losses --markdown docs/losses.md`. Properties are measured: smoothness and convexity in"
+        " what the formula sees (a margin, a log-probability, a residual, the value of another loss), on a grid; values"
+        " over small problems at logits up to about 60, beside the range that is proved. A dash stands where a formula"
+        " sees several numbers.",
+        "",
+        "| loss | family | source | smooth | convex | bounded | easy from | values seen | range |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [_row(loss, measure(loss)) for loss in losses]
+    lines += [
+        "",
+        "## In other libraries",
+        "",
+        "Names only: conventions differ, and the same name may give another number.",
+        "",
+    ]
+    lines += ["| loss | also called | elsewhere |", "|---|---|---|"]
+    for loss in losses:
+        peers = "; ".join(f"{library} `{name}`" for library, name in loss.card.peers.items()) or "in no library we know"
+        lines.append(f"| `{type(loss).__name__}` | {', '.join(loss.card.aliases)} | {peers} |")
+    lines += ["", "## What the sources have wrong or leave open", ""]
+    lines += [f"- `{type(loss).__name__}`: {loss.card.note}" for loss in losses if loss.card.note]
+    return "\n".join(lines) + "\n"
+
+
+def _row(loss: Loss, seen: Measured) -> str:
+    facts = entry(loss)
+    low, high = loss.range
+    easy = "" if seen.easy_from is None else f"{seen.easy_from:.3g}"
+    return (
+        f"| `{facts['label']}` | {facts['family']} | {facts['source']} {facts['equation']} | {_yes(seen.smooth)} |"
+        f" {_yes(seen.convex)} | {_yes(isfinite(high))} | {easy} | {seen.lowest:.3g} to {seen.highest:.3g} |"
+        f" {low:g} to {high:.4g} |"
+    )
+
+
+def _yes(fact: bool | None) -> str:
+    return "-" if fact is None else "yes" if fact else "no"

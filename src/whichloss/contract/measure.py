@@ -1,0 +1,73 @@
+"""Measure what can be seen of a loss: its smoothness, convexity, range, and from where on a case is easy."""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from whichloss.core import LikelihoodLoss, Loss, MarginLoss, RegressionLoss, WrapperLoss
+
+from .problems import problems
+
+# where the formula of one number lives; a wrapper's begins beside 0, where a power has no slope
+SPANS = {MarginLoss: (-6.0, 6.0), LikelihoodLoss: (-6.0, -1e-3), RegressionLoss: (-6.0, 6.0), WrapperLoss: (1e-2, 6.0)}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was seen. None: a formula of several numbers, of which there is no curve."""
+
+    slope_jump: float | None  # largest change of slope over a ten-thousandth of the unit
+    least_bend: float | None  # smallest second difference of the curve; negative where it is not convex
+    easy_from: float | None  # smallest margin from which on value and slope are 0
+    lowest: float  # value of a term, over small problems at logits from tame to wild
+    highest: float
+
+    @property
+    def smooth(self) -> bool | None:
+        return None if self.slope_jump is None else self.slope_jump < 1e-2
+
+    @property
+    def convex(self) -> bool | None:
+        return None if self.least_bend is None else self.least_bend > -1e-7
+
+
+def measure(loss: Loss) -> Measured:
+    """Grids and small problems; nothing is read off the card."""
+    jump = bend = easy = None
+    if (drawn := curve(loss)) is not None:
+        x, y = drawn
+        slope = y.diff() / x.diff()
+        jump, bend = float(slope[1:-1].diff().abs().max()), float(slope.diff().min())
+        idle = (y[1:] == 0) & (slope == 0)
+        if isinstance(loss, MarginLoss) and bool(idle[-1]):
+            last_busy = int((~idle).nonzero().max()) if not bool(idle.all()) else -1
+            easy = float(x[last_busy + 1])
+    values = torch.cat([value for _, value in values_of(loss)])
+    return Measured(jump, bend, easy, float(values.min()), float(values.max()))
+
+
+def curve(loss: Loss) -> tuple[Tensor, Tensor] | None:
+    """A formula of one number, drawn finely over where it lives; None for formulas of several."""
+    span = next((ends for family, ends in SPANS.items() if isinstance(loss, family)), None)
+    if span is None:
+        return None
+    x = torch.linspace(*span, 120_001, dtype=torch.float64)
+    return x, loss.formula(x)  # type: ignore[attr-defined]
+
+
+def values_of(loss: Loss) -> list[tuple[str, Tensor]]:
+    """The values of terms that have a say, on every small problem at three scales of the logits."""
+    found = []
+    for problem in problems(loss):
+        for scale in (0.1, 1.0, 30.0):
+            value, weight = problem.loss.terms(scale * problem.logits, problem.target)
+            found.append((str(problem), value[weight > 0]))
+    return found
+
+
+def at_defaults(loss: Loss) -> bool:
+    """Whether the card, which speaks of the default fields, speaks of this instance; an inner loss does not matter."""
+    return all(
+        isinstance(getattr(loss, one.name), Loss) or getattr(loss, one.name) == one.default for one in fields(loss)
+    )
