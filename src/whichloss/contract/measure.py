@@ -1,6 +1,7 @@
 """Measure what can be seen of a loss: its smoothness, convexity, range, and from where on a case is easy."""
 
 from dataclasses import dataclass, fields
+from math import nan
 
 import torch
 from torch import Tensor
@@ -43,8 +44,8 @@ def measure(loss: Loss) -> Measured:
         if isinstance(loss, MarginLoss) and bool(idle[-1]):
             last_busy = int((~idle).nonzero().max()) if not bool(idle.all()) else -1
             easy = float(x[last_busy + 1])
-    values = torch.cat([value for _, value in values_of(loss)])
-    return Measured(jump, bend, easy, float(values.min()), float(values.max()))
+    values = [float(end) for _, value in values_of(loss) if value.numel() for end in value.aminmax()]
+    return Measured(jump, bend, easy, min(values, default=nan), max(values, default=nan))
 
 
 def curve(loss: Loss) -> tuple[Tensor, Tensor] | None:
