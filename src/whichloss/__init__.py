@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from whichloss.core import parse as parse
     from whichloss.core import plain as plain
     from whichloss.core import registry as registry
+    from whichloss.losses.compat.keras_dice import KerasDice as KerasDice
+    from whichloss.losses.compat.keras_hinge import KerasHinge as KerasHinge
+    from whichloss.losses.compat.monai_dice import MonaiDice as MonaiDice
+    from whichloss.losses.compat.monai_dice_ce import MonaiDiceCE as MonaiDiceCE
+    from whichloss.losses.compat.nnunet_dice import NnunetDice as NnunetDice
+    from whichloss.losses.compat.nnunet_dice_ce import NnunetDiceCE as NnunetDiceCE
+    from whichloss.losses.compat.smp_dice import SmpDice as SmpDice
+    from whichloss.losses.compat.torch_multi_margin import TorchMultiMargin as TorchMultiMargin
     from whichloss.losses.likelihood.balanced_cross_entropy import BalancedCrossEntropy as BalancedCrossEntropy
     from whichloss.losses.likelihood.cross_entropy import CrossEntropy as CrossEntropy
     from whichloss.losses.likelihood.focal import Focal as Focal

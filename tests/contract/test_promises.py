@@ -7,7 +7,11 @@ from whichloss.contract import PROMISES
 from whichloss.core import Loss, MarginLoss
 
 OURS = {name: cls for name, cls in registry(Loss).items() if cls.__module__.startswith("whichloss.")}
-MARGINS = [name for name, cls in OURS.items() if issubclass(cls, MarginLoss)]
+MARGINS = [
+    name
+    for name, cls in OURS.items()
+    if issubclass(cls, MarginLoss) and cls.__module__.startswith("whichloss.losses.margin")
+]
 LIFTS = ["one_versus_one", "each_rival", "top_rival", "sum_to_zero"]
 
 LOSSES = [

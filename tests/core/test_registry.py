@@ -113,7 +113,8 @@ def test_the_list_is_sorted_and_has_one_class_a_file():
     ours = {name: cls for name, cls in registry(Loss).items() if cls.__module__.startswith("whichloss.")}
     assert list(registry(Loss)) == sorted(registry(Loss))
     for name, cls in ours.items():
-        file = "".join("_" * (at > 0 and one.isupper()) + one.lower() for at, one in enumerate(name))
+        begins = [at > 0 and one.isupper() and not name[at - 1].isupper() for at, one in enumerate(name)]
+        file = "".join("_" * begin + one.lower() for begin, one in zip(begins, name, strict=True))
         assert cls.__module__.rpartition(".")[2] == file
         assert cls.__name__ == name
     assert len({cls.__module__ for cls in ours.values()}) == len(ours)

@@ -17,6 +17,7 @@ from whichloss.core import (
     LikelihoodLoss,
     Loss,
     MarginLoss,
+    PresetLoss,
     RegionLoss,
     RegressionLoss,
     UserError,
@@ -33,7 +34,16 @@ _FAMILIES: dict[type, str] = {
     RegionLoss: "region",
     RegressionLoss: "regression",
     WrapperLoss: "wrap",
+    PresetLoss: "compat",
 }
+
+
+def family_of(loss: Loss) -> str:
+    """The folder of a loss of ours; of somebody else's, the family it is in."""
+    module = type(loss).__module__.split(".")
+    if module[:2] == ["whichloss", "losses"]:
+        return module[2]
+    return next((name for family, name in _FAMILIES.items() if isinstance(loss, family)), "foreign")
 
 
 def entry(loss: Loss) -> dict[str, Any]:
@@ -43,7 +53,7 @@ def entry(loss: Loss) -> dict[str, Any]:
         "name": type(loss).__name__,
         "expression": repr(loss),
         "label": loss.label,
-        "family": next((name for family, name in _FAMILIES.items() if isinstance(loss, family)), "foreign"),
+        "family": family_of(loss),
         "source": card.source,
         "equation": card.equation,
         "meaning": (type(loss).__doc__ or "").split("\n")[0],

@@ -9,13 +9,14 @@ from whichloss.core import (
     Foreign,
     Loss,
     MarginLoss,
+    PresetLoss,
     RegionLoss,
     Sum,
     parse,
 )
 
 from .measure import at_defaults, measure, values_of
-from .problems import Problem, asking, problems
+from .problems import Problem, problems
 from .promise import close, differentiate, hold, promise
 
 
@@ -39,7 +40,7 @@ def states_its_formula_and_source(loss: Loss) -> None:
 @promise
 def has_the_golden_values_of_its_card(loss: Loss) -> None:
     me = has_the_golden_values_of_its_card
-    if isinstance(loss, Sum | Foreign):
+    if isinstance(loss, Sum | Foreign | PresetLoss):  # no formula of their own
         return
     hold(bool(loss.card.golden), me, "the card has no golden value")
     if not at_defaults(loss):
@@ -99,7 +100,7 @@ def keeps_the_identities_of_its_card(loss: Loss) -> None:
         tried = 0
         for problem in problems(same):
             classes = {"classes in proportions": "exclusive", "yes or no for each channel": "independent"}
-            twin = asking(other, classes[problem.form]) if problem.form in classes else other
+            twin = other.asking(classes[problem.form]) if problem.form in classes else other
             value, gradient = differentiate(problem)
             expected, slope = differentiate(Problem(problem.form, twin, problem.logits, problem.target))
             agree = close(value, expected) and close(gradient, slope)

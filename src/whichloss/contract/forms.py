@@ -5,7 +5,7 @@ from torch import Tensor
 
 from whichloss.core import Loss, plain
 
-from .problems import Problem, asking, one_hot, problems
+from .problems import Problem, one_hot, problems
 from .promise import close, differentiate, hold, promise, refused, trains
 
 
@@ -17,7 +17,7 @@ def takes_an_index_for_its_one_hot(loss: Loss) -> None:
             as_index = differentiate(problem)
             hot = one_hot(problem.target, problem.logits.shape[1])
             for target in (hot, hot.double()):
-                twin = Problem("one-hot", asking(loss, "exclusive"), problem.logits, target)
+                twin = Problem("one-hot", loss.asking("exclusive"), problem.logits, target)
                 same = differentiate(twin)
                 hold(close(as_index[0], same[0]) and close(as_index[1], same[1]), me, problem)
 

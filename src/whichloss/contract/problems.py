@@ -1,12 +1,12 @@
 """Small problems of every form on which promises are tried."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from whichloss.core import Loss, RegressionLoss, Sum, UserError, Value
+from whichloss.core import Loss, RegressionLoss, UserError
 
 
 @dataclass(frozen=True)
@@ -46,22 +46,10 @@ def _forms(loss: Loss, shape: tuple[int, ...], seed: int) -> Iterator[Problem]:
     said = {getattr(leaf, "classes", "auto") for leaf in loss.leaves()}
     if "independent" not in said:
         yield Problem("classes by index", loss, logits, index)
-        yield Problem("classes in proportions", asking(loss, "exclusive"), logits, proportions)
+        yield Problem("classes in proportions", loss.asking("exclusive"), logits, proportions)
     if "exclusive" not in said:
-        yield Problem("yes or no for each channel", asking(loss, "independent"), logits, yes)
+        yield Problem("yes or no for each channel", loss.asking("independent"), logits, yes)
         yield Problem("one yes or no", loss, logits[:, :1], yes[:, :1])
-
-
-def asking(loss: Loss, classes: str) -> Loss:
-    """The same loss, saying whether classes exclude each other, in all of its leaves."""
-    if isinstance(loss, Sum):
-        return Sum(addends=tuple((weight, asking(part, classes)) for weight, part in loss.addends))
-    changes: dict[str, Value | str] = {
-        one.name: asking(part, classes) for one in fields(loss) if isinstance(part := getattr(loss, one.name), Loss)
-    }
-    if "classes" in {one.name for one in fields(loss)}:
-        changes["classes"] = classes
-    return replace(loss, **changes)
 
 
 def one_hot(index: Tensor, classes: int) -> Tensor:

@@ -11,6 +11,7 @@ from .errors import UserError as UserError
 from .expression import parse as parse
 from .families import LikelihoodLoss as LikelihoodLoss
 from .families import MarginLoss as MarginLoss
+from .families import PresetLoss as PresetLoss
 from .families import Prices as Prices
 from .families import RegionLoss as RegionLoss
 from .families import RegressionLoss as RegressionLoss

@@ -1,8 +1,9 @@
 """The families of losses, named after what their formula sees. A loss is one formula in one of them."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import inf
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -221,3 +222,34 @@ class WrapperLoss(Loss):
         ends = torch.tensor(self.loss.range, dtype=torch.float64)
         low, high = self.formula(ends).tolist()  # every wrapper rises with the value
         return low, high
+
+
+class PresetLoss(Loss):
+    """Another library's loss under its origin's name: what it means in ours, and its numbers where these are finite."""
+
+    classes: str = choice("auto", "exclusive", "independent")
+
+    means: ClassVar[Loss]  # meaning(), worked out when the preset is made; not a field
+    offset: ClassVar[float] = 0.0  # added to the value; it moves no gradient
+
+    @abstractmethod
+    def meaning(self) -> Loss:
+        """The expression in our terms."""
+
+    def check(self) -> None:
+        self._set("means", self.meaning().asking(self.classes))
+
+    def needs(self) -> Sequence[Lift]:
+        return self.means.needs()
+
+    def measure(self, prepared: Prepared) -> Terms:
+        value, weight = self.means.measure(prepared)
+        return Terms(value + self.offset, weight)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        low, high = self.means.range
+        return low + self.offset, high + self.offset
+
+    def leaves(self) -> Iterator[Loss]:
+        return self.means.leaves()

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
 from typing import Any, ClassVar
 
 import torch
@@ -71,6 +72,15 @@ class Loss(Value):
         """The losses of which this one is made; itself, if it is not made of others."""
         parts = [part for part in self.parts() if isinstance(part, Loss)]
         return (leaf for part in parts for leaf in part.leaves()) if parts else iter((self,))
+
+    def asking(self, classes: str) -> "Loss":
+        """The same loss, saying in all of its parts whether classes exclude each other."""
+        changes: dict[str, Any] = {
+            one.name: part.asking(classes) for one in fields(self) if isinstance(part := getattr(self, one.name), Loss)
+        }
+        if "classes" in {one.name for one in fields(self)}:
+            changes["classes"] = classes
+        return replace(self, **changes)
 
     # what the output means
 
@@ -155,6 +165,9 @@ class Sum(Loss):
         if len(flat) == 1 and flat[0][0] == 1.0:
             raise FieldError(f"a sum of {flat[0][1].label} alone is {flat[0][1].label} itself")
         self._set("addends", tuple(flat))
+
+    def asking(self, classes: str) -> Loss:
+        return Sum(addends=tuple((weight, loss.asking(classes)) for weight, loss in self.addends))
 
     def needs(self) -> Sequence[Lift]:
         return list(dict.fromkeys(lift for _, loss in self.addends for lift in loss.needs()))

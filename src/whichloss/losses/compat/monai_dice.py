@@ -1,0 +1,28 @@
+"""MONAI's DiceLoss."""
+
+from whichloss.core import Card, Loss, PresetLoss, flag, nonnegative
+from whichloss.losses.region.dice import Dice
+
+
+class MonaiDice(PresetLoss):
+    r"""`DiceLoss(sigmoid=True)`, or `(softmax=True, to_onehot_y=True)`: per image and class, then the mean.
+
+    $$\ell = 1 - \frac{2\,TP + s}{2\,TP + FP + FN + s}, \qquad s = 10^{-5}$$
+    """
+
+    batch: bool = flag(False)
+    include_background: bool = flag(True)
+    smooth: float = nonnegative(1e-5)  # smooth_nr and smooth_dr
+
+    card = Card(
+        source="monai",
+        equation="its code",
+        smooth=True,
+        convex=False,
+        peers={"MONAI": "DiceLoss"},
+        note="With so small a smooth a class without target is almost a step: a slope of 6e6 at 0, and none elsewhere.",
+    )
+
+    def meaning(self) -> Loss:
+        over = "batch" if self.batch else "image"
+        return Dice(over=over, smooth=self.smooth / 2, background=self.include_background)

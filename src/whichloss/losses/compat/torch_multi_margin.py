@@ -1,0 +1,38 @@
+"""torch.nn's MultiMarginLoss."""
+
+from torch import Tensor
+
+from whichloss.core import Card, MarginLoss, choice, positive
+from whichloss.core.prepare import Prepared
+from whichloss.core.terms import Terms
+
+
+class TorchMultiMargin(MarginLoss):
+    r"""The hinge against each rival, divided by the number of classes, not of rivals.
+
+    $$\ell = \frac{1}{C} \sum_{k \ne y} \max(0, \mathit{margin} - u_y + u_k)^p$$
+    """
+
+    p: float = positive(1.0)
+    margin: float = positive(1.0)
+    lift: str = choice("each_rival")
+
+    card = Card(
+        source="torch",
+        equation="MultiMarginLoss",
+        smooth=False,
+        convex=True,
+        easy=1.0,
+        golden={(1.0,): 0.0, (0.0,): 1.0, (-1.0,): 2.0},
+        peers={"torch.nn": "MultiMarginLoss"},
+        note="torch takes (N, C) only; here it is dense too.",
+    )
+
+    def formula(self, margin: Tensor) -> Tensor:
+        gap = (self.margin - margin).clamp_min(0)
+        return gap if self.p == 1 else gap**self.p
+
+    def measure(self, prepared: Prepared) -> Terms:
+        value, weight = super().measure(prepared)
+        rivals = prepared[self.lifts[0]].asked
+        return Terms(value * rivals / (rivals + 1), weight)
