@@ -10,7 +10,8 @@ from .losses import entry
 
 def losses_page() -> str:
     """Each loss with its family, source, measured properties, and its name in other libraries."""
-    losses = [loss for cls in registry(Loss).values() for loss in cls.examples()[:1]]
+    ours = [cls for cls in registry(Loss).values() if cls.__module__.startswith("whichloss.")]
+    losses = [loss for cls in ours for loss in cls.examples()[:1]]
     lines = [
         "# Losses",
         "",
