@@ -137,3 +137,12 @@ def test_type_checkers_see_the_losses_that_there_are():
 def test_core_works_without_the_rest():
     """A user's own loss needs the core alone."""
     assert loaded_after("import whichloss.core", [f"whichloss.{name}" for name in ("losses", "study", "metrics")]) == []
+
+
+def test_core_finds_losses_without_being_told_where_they_are():
+    assert run(
+        """
+        from whichloss.core import Loss, parse, registry
+        print(parse("Dice() + 0.5 * Hinge()").label.replace(" ", ""), "Lorenz" in registry(Loss))
+        """
+    ) == ["Dice+0.5*Hinge", "True"]

@@ -56,12 +56,17 @@ __version__ = "0.1.0"
 _HOME = {"Loss": "core", "parse": "core", "plain": "core", "registry": "core", "Study": "study"}
 
 
+def _load() -> None:
+    """Tell core where losses live; called when a name is first looked for."""
+    import_module("whichloss.losses")
+
+
 def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(name)
     if name.islower() and name not in _HOME and find_spec(f"whichloss.{name}") is not None:
         return import_module(f"whichloss.{name}")  # `from whichloss import stats` asks here first
-    import_module("whichloss.losses")  # tells core where losses live
+    _load()
     if name in _HOME:
         return getattr(import_module(f"whichloss.{_HOME[name]}"), name)
     core = import_module("whichloss.core")
@@ -73,5 +78,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     core = import_module("whichloss.core")
-    import_module("whichloss.losses")
     return sorted([*_HOME, *(name for name in core.registry(core.Loss) if name.isidentifier()), "__version__"])

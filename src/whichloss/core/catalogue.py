@@ -4,6 +4,7 @@ Core reaches nothing above it. What lies above says here how a name is looked fo
 expression imports one file, and only a list walks the folder.
 """
 
+import sys
 from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib import import_module
@@ -40,6 +41,15 @@ def fill(kind: type, package: str, path: list[str]) -> None:
     _homes[kind] = Home(package, path)
 
 
+def _home(kind: type) -> Home | None:
+    """Where classes of this kind live. The package above us is asked, once, to load whoever says so."""
+    if kind not in _homes:
+        load = getattr(sys.modules[__name__.partition(".")[0]], "_load", None)
+        if load is not None:
+            load()
+    return _homes.get(kind)
+
+
 def spelled(cls: type) -> str:
     """The name of a class in expressions: short for our own, `package.module:Name` for everybody else's."""
     return cls.__name__ if cls.__module__.startswith("whichloss.") else f"{cls.__module__}:{cls.__qualname__}"
@@ -55,23 +65,21 @@ def add(kind: type, cls: type) -> None:
 
 def find(kind: type, name: str) -> type | None:
     """The final class of this name, importing its file if need be."""
-    if name not in _known.get(kind, {}) and kind in _homes:
-        _homes[kind].find(name)
+    if name not in _known.get(kind, {}) and (home := _home(kind)) is not None:
+        home.find(name)
     cls = _known.get(kind, {}).get(name)
     return None if cls is None or isabstract(cls) else cls
 
 
 def registry(kind: type) -> dict[str, type]:
     """All final classes of a kind by name, sorted; our own and those a user has defined or imported."""
-    if kind in _homes:
-        _homes[kind].walk()
+    if (home := _home(kind)) is not None:
+        home.walk()
     return {name: cls for name, cls in sorted(_known.get(kind, {}).items()) if not isabstract(cls) and cls.listed}
 
 
 def suggestion(kind: type, name: str) -> str:
     """`; did you mean 'Lorenz'?`, or nothing."""
-    if kind not in _homes:
-        return "; nothing has said yet where they live: import whichloss.losses first"
     lower = {known.lower(): known for known in registry(kind)}
     near = get_close_matches(name.lower(), lower, n=1)
     return f"; did you mean {lower[near[0]]!r}?" if near else ""
