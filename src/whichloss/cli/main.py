@@ -9,7 +9,10 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+try:
+    import typer
+except ImportError:  # the library of losses was installed alone
+    sys.exit("whichloss: the command line needs more than torch: pip install 'whichloss[study]'")
 
 
 class Exit(IntEnum):
