@@ -103,10 +103,12 @@ def test_five_kills_of_the_process_group_change_no_byte(study: Path, uninterrupt
     for kill in range(5):
         command = Command(study, tmp_path)
         if kill < 2:  # any moment, mostly before the first finished run
-            time.sleep(moments.uniform(0.2, 4))
+            moment = time.monotonic() + moments.uniform(0.2, 4)
+            while time.monotonic() < moment and len(records(tmp_path)) < 6 * (kill + 1):  # on a fast machine, sooner
+                time.sleep(0.005)
         else:
             command.wait_for_runs(max(1, len(records(tmp_path))) + moments.randrange(3))
-            time.sleep(moments.uniform(0, 0.5))
+            time.sleep(moments.uniform(0, 0.3))
         assert command.process.poll() is None, "the study ended before it could be killed: make it longer"
         command.kill_group()
         finished_before.append(len(records(tmp_path)))
