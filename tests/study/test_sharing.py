@@ -109,6 +109,18 @@ def test_a_raised_version_of_a_loss_reuses_none_of_its_runs(base: dict[tuple[Any
     assert same == {place for place in base if "Dice" not in place[0]}
 
 
+def test_a_raised_version_reaches_the_presets_that_mean_it(monkeypatch):
+    from whichloss.losses.region.dice import Dice
+
+    presets = {"losses": ["MonaiDiceCE()", "KerasHinge()"], "baseline": "KerasHinge()"}
+    before = keys(study(**presets))
+    monkeypatch.setattr(Dice, "results_version", Dice.results_version + 1)
+    after = keys(study(**presets))
+    assert {place for place in before if before[place] == after[place]} == {
+        place for place in before if place[0].startswith("KerasHinge")
+    }
+
+
 @pytest.mark.parametrize("name", ["network", "data", "optimizer", "trainer"])
 def test_a_raised_version_below_reuses_nothing(name: str, base: dict[tuple[Any, ...], str], monkeypatch):
     from whichloss.data.nodules import Nodules

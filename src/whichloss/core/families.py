@@ -20,6 +20,7 @@ from .prepare import Prepared
 from .ranks import over_ranks
 from .task import Task
 from .terms import Terms, average
+from .value import Value
 
 Prices = tuple[float | Tensor, float | Tensor]  # of a yes, of a no; tensors of shape (N or 1, C, *S or ones)
 
@@ -251,5 +252,5 @@ class PresetLoss(Loss):
         low, high = self.means.range
         return low + self.offset, high + self.offset
 
-    def leaves(self) -> Iterator[Loss]:
-        return self.means.leaves()
+    def parts(self) -> Iterator[Value]:
+        return iter((self.means,))  # whose results_version decides results, too
