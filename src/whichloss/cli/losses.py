@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Column, Table
 from torch import Tensor
 
-import whichloss.losses
 from whichloss.core import (
     LikelihoodLoss,
     Loss,
@@ -25,8 +24,6 @@ from whichloss.core import (
     parse,
     registry,
 )
-
-assert whichloss.losses  # tells core where losses live
 
 _FAMILIES: dict[type, str] = {
     MarginLoss: "margin",

@@ -1,6 +1,5 @@
 """Studies: from a study file to runs, and from runs to one table."""
 
-import whichloss.losses  # noqa: F401  tells core where losses live
 from whichloss.core.catalogue import fill
 
 from . import optimizers

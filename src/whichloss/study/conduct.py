@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
@@ -25,8 +25,6 @@ from .runs import Run, runs_of
 from .score import chances
 from .store import Store, write_text
 from .study import Study
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,6 @@ def run_missing(prepared: Prepared, workers: int | None, listener: Listener) -> 
     study, store, missing = prepared.study, prepared.store, prepared.missing
     look_first(prepared)
     folder = store.study(study.name)
-    folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "study.yaml", as_yaml(study))
     write_text(folder / "protocol.json", json.dumps(study.fixed(), indent=1, sort_keys=True))
     count = plan_workers(study.training.device, workers)[0]

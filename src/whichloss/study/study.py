@@ -144,9 +144,9 @@ class Study(Part):
             names = ", ".join(loss.label for loss in self.losses)
             raise ValueError(f"baseline: {self.baseline.label} is not one of the losses ({names})")
         for name in ("losses", "data", "network"):
-            texts = [repr(one) for one in getattr(self, name)]
-            if twice := next((text for text in texts if texts.count(text) > 1), None):
-                raise ValueError(f"{name}: {parse_label(twice)} stands there twice")
+            listed = getattr(self, name)
+            if twice := next((one for one in listed if listed.count(one) > 1), None):
+                raise ValueError(f"{name}: {twice.label} stands there twice")
         for name in ("data", "network"):
             chosen = getattr(self.cell, name)
             if chosen is not None and chosen not in getattr(self, name):
@@ -182,7 +182,3 @@ class Study(Part):
         from .conduct import conduct
 
         return conduct(self, store, **options)
-
-
-def parse_label(text: str) -> str:
-    return text if len(text) < 100 else text[:97] + "..."
