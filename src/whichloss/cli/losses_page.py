@@ -2,7 +2,7 @@
 
 from math import isfinite
 
-from whichloss.contract import Measured, measure
+from whichloss.contract import extent, shape
 from whichloss.core import Loss, registry
 
 from .losses import entry
@@ -23,7 +23,7 @@ def losses_page() -> str:
         "| loss | family | source | smooth | convex | bounded | easy from | values seen | range |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    lines += [_row(loss, measure(loss)) for loss in losses]
+    lines += [_row(loss) for loss in losses]
     lines += [
         "",
         "## In other libraries",
@@ -40,16 +40,17 @@ def losses_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(loss: Loss, seen: Measured) -> str:
-    facts = entry(loss)
-    low, high = loss.range
-    easy = "" if seen.easy_from is None else f"{seen.easy_from:.3g}"
+def _row(loss: Loss) -> str:
+    facts, seen = entry(loss), shape(loss)
+    (low, high), (lowest, highest) = loss.range, extent(loss)
+    easy = "" if seen is None or seen.easy_from is None else f"{seen.easy_from:.3g}"
+    smooth, convex = ("-", "-") if seen is None else (_yes(seen.smooth), _yes(seen.convex))
     return (
-        f"| `{facts['label']}` | {facts['family']} | {facts['source']} {facts['equation']} | {_yes(seen.smooth)} |"
-        f" {_yes(seen.convex)} | {_yes(isfinite(high))} | {easy} | {seen.lowest:.3g} to {seen.highest:.3g} |"
+        f"| `{facts['label']}` | {facts['family']} | {facts['source']} {facts['equation']} | {smooth} |"
+        f" {convex} | {_yes(isfinite(high))} | {easy} | {lowest:.3g} to {highest:.3g} |"
         f" {low:g} to {high:.4g} |"
     )
 
 
-def _yes(fact: bool | None) -> str:
-    return "-" if fact is None else "yes" if fact else "no"
+def _yes(fact: bool) -> str:
+    return "yes" if fact else "no"

@@ -12,8 +12,9 @@ from . import card as card
 from . import forms as forms
 from . import values as values
 from . import weights as weights
-from .measure import Measured as Measured
-from .measure import measure as measure
+from .measure import Shape as Shape
+from .measure import extent as extent
+from .measure import shape as shape
 from .problems import Problem as Problem
 from .problems import problems as problems
 from .promise import PROMISES as PROMISES

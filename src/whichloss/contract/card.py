@@ -15,7 +15,7 @@ from whichloss.core import (
     parse,
 )
 
-from .measure import at_defaults, measure, values_of
+from .measure import at_defaults, shape, values_of
 from .problems import Problem, problems
 from .promise import close, differentiate, hold, promise
 
@@ -61,7 +61,7 @@ def stays_in_its_range(loss: Loss) -> None:
 
 @promise
 def is_as_smooth_as_its_card_says(loss: Loss) -> None:
-    if at_defaults(loss) and (seen := measure(loss)).smooth is not None:
+    if at_defaults(loss) and (seen := shape(loss)) is not None:
         hold(
             seen.smooth == loss.card.smooth, is_as_smooth_as_its_card_says, f"the slope jumps by {seen.slope_jump:.3g}"
         )
@@ -69,7 +69,7 @@ def is_as_smooth_as_its_card_says(loss: Loss) -> None:
 
 @promise
 def is_as_convex_as_its_card_says(loss: Loss) -> None:
-    if at_defaults(loss) and (seen := measure(loss)).convex is not None:
+    if at_defaults(loss) and (seen := shape(loss)) is not None:
         hold(
             seen.convex == loss.card.convex, is_as_convex_as_its_card_says, f"the slope falls by {seen.least_bend:.3g}"
         )

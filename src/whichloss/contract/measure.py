@@ -15,37 +15,38 @@ SPANS = {MarginLoss: (-6.0, 6.0), LikelihoodLoss: (-6.0, -1e-3), RegressionLoss:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was seen. None: a formula of several numbers, of which there is no curve."""
+class Shape:
+    """What the curve of a formula of one number shows."""
 
-    slope_jump: float | None  # largest change of slope over a ten-thousandth of the unit
-    least_bend: float | None  # smallest second difference of the curve; negative where it is not convex
+    slope_jump: float  # largest change of slope over a ten-thousandth of the unit
+    least_bend: float  # smallest second difference of the curve; negative where it is not convex
     easy_from: float | None  # smallest margin from which on value and slope are 0
-    lowest: float  # value of a term, over small problems at logits from tame to wild
-    highest: float
 
     @property
-    def smooth(self) -> bool | None:
-        return None if self.slope_jump is None else self.slope_jump < 1e-2
+    def smooth(self) -> bool:
+        return self.slope_jump < 1e-2
 
     @property
-    def convex(self) -> bool | None:
-        return None if self.least_bend is None else self.least_bend > -1e-7
+    def convex(self) -> bool:
+        return self.least_bend > -1e-7
 
 
-def measure(loss: Loss) -> Measured:
-    """Grids and small problems; nothing is read off the card."""
-    jump = bend = easy = None
-    if (drawn := curve(loss)) is not None:
-        x, y = drawn
-        slope = y.diff() / x.diff()
-        jump, bend = float(slope[1:-1].diff().abs().max()), float(slope.diff().min())
-        idle = (y[1:] == 0) & (slope == 0)
-        if isinstance(loss, MarginLoss) and bool(idle[-1]):
-            last_busy = int((~idle).nonzero().max()) if not bool(idle.all()) else -1
-            easy = float(x[last_busy + 1])
+def shape(loss: Loss) -> Shape | None:
+    """Seen on a grid, nothing read off the card; None for formulas of several numbers, which have no curve."""
+    if (drawn := curve(loss)) is None:
+        return None
+    x, y = drawn
+    slope = y.diff() / x.diff()
+    idle, easy = (y[1:] == 0) & (slope == 0), None
+    if isinstance(loss, MarginLoss) and bool(idle[-1]):
+        easy = float(x[int((~idle).nonzero().max()) + 1]) if not bool(idle.all()) else float(x[0])
+    return Shape(float(slope[1:-1].diff().abs().max()), float(slope.diff().min()), easy)
+
+
+def extent(loss: Loss) -> tuple[float, float]:
+    """Lowest and highest value of a term, over small problems at logits from tame to wild."""
     values = [float(end) for _, value in values_of(loss) if value.numel() for end in value.aminmax()]
-    return Measured(jump, bend, easy, min(values, default=nan), max(values, default=nan))
+    return min(values, default=nan), max(values, default=nan)
 
 
 def curve(loss: Loss) -> tuple[Tensor, Tensor] | None:
