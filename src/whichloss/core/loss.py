@@ -14,7 +14,7 @@ from .fields import real
 from .lift import Lift
 from .prepare import Prepared
 from .question import Batch
-from .task import Task
+from .task import CLASSES, Kind, Task
 from .terms import Terms, mean
 from .value import Value
 
@@ -83,6 +83,17 @@ class Loss(Value):
         return replace(self, **changes)
 
     # what the output means
+
+    @property
+    def tasks(self) -> frozenset[Kind]:
+        """The kinds of task that a network can be trained for with this loss."""
+        return frozenset.intersection(*(leaf.tasks if leaf is not self else CLASSES for leaf in self.leaves()))
+
+    def accept(self, task: Task) -> None:
+        """Raises UserError where the loss does not suit the task."""
+        if task.kind not in self.tasks:
+            suits = " and ".join(sorted(self.tasks)) or "nothing: its parts ask for different targets"
+            raise UserError(f"{self.label} is for {suits}, and the data ask for {task.kind}")
 
     def outputs(self, task: Task) -> int:
         """How many outputs the network has under this loss."""

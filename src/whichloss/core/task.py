@@ -1,11 +1,13 @@
 """Task: what is asked of a network, as the data declare it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 
-Kind = Literal["classification", "segmentation"]
+Kind = Literal["classification", "segmentation", "regression"]
+QUANTITY: frozenset[Kind] = frozenset({"regression"})
+CLASSES: frozenset[Kind] = frozenset(get_args(Kind)) - QUANTITY
 IGNORED = -1  # label of an element that has no say, in training and in scores
 
 
@@ -13,16 +15,23 @@ IGNORED = -1  # label of an element that has no say, in training and in scores
 class Task:
     """Which question the data ask.
 
-    A binary question has one output, C = 1, for every loss; K classes have K outputs.
+    A binary question has one output, C = 1, for every loss; K classes have K outputs; a quantity has one.
     """
 
     kind: Kind
-    classes: tuple[str, ...]  # names, in the order of the indices; two for a binary question
+    classes: tuple[str, ...] = ()  # names, in the order of the indices; two for a binary question; none in regression
+    quantity: str = ""  # in regression: what is asked for, "radius"
+    unit: str = ""  # of the quantity, "mm"
     channels: int = 1  # of an image
     size: tuple[int, ...] = ()  # of an image, in pixels or voxels: (H, W) or (D, H, W)
 
     def __post_init__(self) -> None:
-        if len(self.classes) < 2:
+        if self.kind == "regression":
+            if self.classes or not self.quantity:
+                raise ValueError(
+                    f"a regression task has a quantity and no classes: {self.quantity!r}, {self.classes}"
+                )
+        elif len(self.classes) < 2:
             raise ValueError(f"a task needs at least two classes, not {self.classes}")
 
     @property
@@ -31,7 +40,7 @@ class Task:
 
     @property
     def outputs(self) -> int:
-        return 1 if self.binary else len(self.classes)
+        return 1 if self.binary or self.kind == "regression" else len(self.classes)
 
     @property
     def dims(self) -> int:
@@ -39,6 +48,8 @@ class Task:
         return len(self.size)
 
     def target(self, labels: Tensor, like: Tensor) -> Tensor:
-        """Labels (N, *S) of class indices in the form in which a loss asks for them beside logits `like`."""
+        """Labels (N, *S) in the form in which a loss asks for them beside logits `like`."""
+        if self.kind == "regression":
+            return labels.unsqueeze(1).to(like.dtype)
         known = labels.clamp_min(0)  # ignored elements need some index, and have no weight
         return known.unsqueeze(1).to(like.dtype) if self.binary else known.long()

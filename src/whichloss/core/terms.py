@@ -21,6 +21,13 @@ def mean(terms: Terms) -> Tensor:
     return (said * weight).sum() / torch.where(total > 0, total, 1.0)
 
 
+def total(terms: Terms) -> Terms:
+    """One term: the weighted sum of all."""
+    value, weight = terms
+    summed = (torch.where(weight > 0, value, 0.0) * weight).sum().reshape(1)
+    return Terms(summed, torch.ones_like(summed))
+
+
 def average(value: Tensor, share: Tensor) -> Terms:
     """One term per case from the answers along axis 1, each with its share of the say.
 

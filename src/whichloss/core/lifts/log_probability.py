@@ -25,6 +25,18 @@ class Answers(NamedTuple):
     truth: Tensor
     yes: int
 
+    def prevalence(self, over: str) -> Tensor:
+        """The share of yes among what has a say, of each channel: of each image, or of the batch; where nothing has, 0.
+
+        (N or 1, C, ones); one 0 where classes exclude each other, and nothing is a yes.
+        """
+        if not self.yes:
+            return self.share.new_zeros(())
+        space = list(range(2, self.share.ndim)) + ([0] if over == "batch" else [])
+        said = self.share.sum(space, keepdim=True) if space else self.share
+        yes, no = said[:, : self.yes], said[:, self.yes :]
+        return yes / torch.where(yes + no > 0, yes + no, 1.0)
+
 
 @dataclass(frozen=True)
 class LogProbability(Lift):

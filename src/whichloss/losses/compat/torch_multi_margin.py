@@ -3,8 +3,6 @@
 from torch import Tensor
 
 from whichloss.core import Card, MarginLoss, choice, positive
-from whichloss.core.prepare import Prepared
-from whichloss.core.terms import Terms
 
 
 class TorchMultiMargin(MarginLoss):
@@ -32,7 +30,5 @@ class TorchMultiMargin(MarginLoss):
         gap = (self.margin - margin).clamp_min(0)
         return gap if self.p == 1 else gap**self.p
 
-    def measure(self, prepared: Prepared) -> Terms:
-        value, weight = super().measure(prepared)
-        rivals = prepared[self.lifts[0]].asked
-        return Terms(value * rivals / (rivals + 1), weight)
+    def times(self, asked: int) -> float:
+        return asked / (asked + 1)  # rivals, over classes

@@ -2,7 +2,6 @@
 
 from math import inf, log
 
-import torch
 from torch import Tensor
 
 from whichloss.core import Answers, Card, FieldError, LikelihoodLoss, Prices, choice, fraction
@@ -44,11 +43,5 @@ class BalancedCrossEntropy(LikelihoodLoss):
         return -log_p
 
     def prices(self, answers: Answers) -> Prices:
-        if self.beta is not None or not answers.yes:  # exclusive classes, which are refused
-            return self.beta or 1.0, 1 - (self.beta or 0.0)
-        space = list(range(2, answers.share.ndim)) + ([0] if self.over == "batch" else [])
-        sums = answers.share.sum(space, keepdim=True) if space else answers.share
-        yes, no = sums[:, : answers.yes], sums[:, answers.yes :]
-        total = yes + no
-        total = torch.where(total > 0, total, 1.0)
-        return no / total, yes / total
+        beta = self.beta if self.beta is not None else 1 - answers.prevalence(self.over)
+        return beta, 1 - beta

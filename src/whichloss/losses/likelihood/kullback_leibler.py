@@ -2,12 +2,9 @@
 
 from math import inf, log
 
-import torch
 from torch import Tensor
 
 from whichloss.core import Card, LikelihoodLoss
-from whichloss.core.prepare import Prepared
-from whichloss.core.terms import Terms, average
 
 
 class KullbackLeibler(LikelihoodLoss):
@@ -33,8 +30,5 @@ class KullbackLeibler(LikelihoodLoss):
     def formula(self, log_p: Tensor) -> Tensor:
         return -log_p
 
-    def measure(self, prepared: Prepared) -> Terms:
-        answers = prepared[self.lifts[0]]
-        said = answers.share > 0
-        truth = torch.where(said, answers.truth, 1.0)
-        return average(truth.log() + self.formula(torch.where(said, answers.log_p, -1.0)), answers.share)
+    def least(self, truth: Tensor) -> Tensor:
+        return -truth.log()

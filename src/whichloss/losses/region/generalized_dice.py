@@ -1,10 +1,8 @@
 """Generalised Dice: one overlap over all classes, in which small classes weigh as much as large ones."""
 
-import torch
 from torch import Tensor
 
 from whichloss.core import Card, Counts, RegionLoss, choice
-from whichloss.core.terms import Terms
 
 
 class GeneralizedDice(RegionLoss):
@@ -32,14 +30,5 @@ class GeneralizedDice(RegionLoss):
     def formula(self, n: Counts) -> Tensor:
         return 1 - 2 * n.tp / (2 * n.tp + n.fp + n.fn)
 
-    def merge(self, n: Counts, weight: Tensor) -> Terms:
-        volume = (n.tp + n.fn).detach()
-        power = {"square": 2, "simple": 1, "uniform": 0}[self.weighting]
-        present = volume > 0
-        inverse = torch.where(present, torch.where(present, volume, 1.0) ** -power, 0.0)
-        largest = inverse.amax(1, keepdim=True)
-        absent = 0.0 if self.empty == "skip" else torch.where(largest > 0, largest, 1.0)
-        share = weight * torch.where(present, inverse, absent)
-        share = share / torch.where(largest > 0, largest, 1.0)  # volumes squared are beyond single precision's comfort
-        sums = Counts(*((share * part).sum(1, keepdim=True) for part in n))
-        return super().merge(sums, (weight > 0).any(1, keepdim=True).to(weight))
+    def say(self, volume: Tensor) -> Tensor:
+        return volume ** -{"square": 2, "simple": 1, "uniform": 0}[self.weighting]

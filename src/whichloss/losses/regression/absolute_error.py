@@ -27,5 +27,9 @@ class AbsoluteError(RegressionLoss):
         peers={"torch.nn": "L1Loss", "Keras": "MeanAbsoluteError"},
     )
 
+    @classmethod
+    def examples(cls):
+        return [cls(), cls(of="probability")]
+
     def formula(self, residual: Tensor) -> Tensor:
         return residual.abs()

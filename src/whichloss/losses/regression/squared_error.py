@@ -12,8 +12,8 @@ class SquaredError(RegressionLoss):
 
     $$\ell = d^2$$
 
-    Pulls in proportion to the error; its minimiser is the mean. On a probability (the sigmoid of a logit) its slope
-    vanishes where the network is confidently wrong: use a likelihood or margin loss for decisions.
+    Pulls in proportion to the error; its minimiser is the mean. On probabilities (`of="probability"`, the Brier
+    score) its slope vanishes where the network is confidently wrong: a likelihood or margin loss recovers there.
     """
 
     card = Card(
@@ -23,10 +23,14 @@ class SquaredError(RegressionLoss):
         smooth=True,
         convex=True,
         golden={(-2.0,): 4.0, (0.0,): 0.0, (0.5,): 0.25},
-        aliases=("L2", "MSE"),
+        aliases=("L2", "MSE", "Brier score"),
         note="The survey lists it as a classification loss; there its slope carries the factor p (1 - p) <= 1/4.",
         peers={"torch.nn": "MSELoss", "Keras": "MeanSquaredError"},
     )
+
+    @classmethod
+    def examples(cls):
+        return [cls(), cls(of="probability")]
 
     def formula(self, residual: Tensor) -> Tensor:
         return residual.square()

@@ -2,12 +2,11 @@
 
 from math import inf
 
-import torch
 from torch import Tensor
 
 from whichloss.core import Card, WrapperLoss
 from whichloss.core.prepare import Prepared
-from whichloss.core.terms import Terms
+from whichloss.core.terms import Terms, total
 
 
 class Total(WrapperLoss):
@@ -36,6 +35,4 @@ class Total(WrapperLoss):
         return 0.0, inf
 
     def measure(self, prepared: Prepared) -> Terms:
-        value, weight = self.loss.measure(prepared)
-        total = (torch.where(weight > 0, value, 0.0) * weight).sum().reshape(1)
-        return Terms(total, torch.ones_like(total))
+        return total(self.loss.measure(prepared))

@@ -1,0 +1,45 @@
+"""Wrappers: a function of the value of another loss."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..errors import FieldError
+from ..expression import parse
+from ..fields import inner
+from ..lift import Lift
+from ..loss import Loss
+from ..prepare import Prepared
+from ..terms import Terms
+
+
+class WrapperLoss(Loss):
+    """Changes the value of another loss, term by term. `formula` is a function of one non-negative number."""
+
+    loss: Loss = inner(lambda: Loss, kw_only=False)
+
+    @abstractmethod
+    def formula(self, value: Tensor) -> Tensor: ...
+
+    @classmethod
+    def examples(cls) -> Sequence["WrapperLoss"]:
+        return [cls(parse("Dice()")), cls(parse("CrossEntropy()"))]
+
+    def check(self) -> None:
+        if self.loss.range[0] < 0:
+            raise FieldError(f"{type(self).__name__} needs a loss that is never negative; {self.loss.label} can be")
+
+    def needs(self) -> Sequence[Lift]:
+        return self.loss.needs()
+
+    def measure(self, prepared: Prepared) -> Terms:
+        value, weight = self.loss.measure(prepared)
+        return Terms(self.formula(torch.where(weight > 0, value, 0.0)), weight)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        ends = torch.tensor(self.loss.range, dtype=torch.float64)
+        low, high = self.formula(ends).tolist()  # every wrapper rises with the value
+        return low, high
