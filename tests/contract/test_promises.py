@@ -12,7 +12,7 @@ MARGINS = [
     for name, cls in OURS.items()
     if issubclass(cls, MarginLoss) and cls.__module__.startswith("whichloss.losses.margin")
 ]
-LIFTS = ["one_versus_one", "each_rival", "top_rival", "sum_to_zero"]
+LIFTS = ["one_versus_one", "each_rival", "top_rival", "sum_to_zero", "ranking"]
 
 LOSSES = [
     *(example for cls in OURS.values() for example in cls.examples()),

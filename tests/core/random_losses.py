@@ -5,7 +5,7 @@ What a field may hold is read from what it says of itself, so that a loss is cov
 
 import re
 from ast import literal_eval
-from dataclasses import fields
+from dataclasses import MISSING, fields
 
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -45,6 +45,8 @@ def holding(says: str):
         return st.booleans()
     if match := re.fullmatch(r"a finite number at least (\S+)(?: and at most (\S+))?", says):
         return reals(float(match[1]), float(match[2] or 1e300))
+    if match := re.fullmatch(r"a whole number of at least (\S+)", says):
+        return st.integers(int(match[1]), 1000)
     if match := re.fullmatch(r"a list of finite numbers, each at least (\S+)", says):
         several = st.lists(reals(float(match[1]), 1e300), min_size=1, max_size=4)
         return several | several.map(tuple)
@@ -52,9 +54,11 @@ def holding(says: str):
 
 
 def settings_of(cls: type):
-    """Some of the fields of a class, with values."""
-    free = {one.name: one for one in fields(cls) if one.kw_only}
-    return st.fixed_dictionaries({}, optional={name: holding(one.metadata[SPEC].says) for name, one in free.items()})
+    """Some of the fields of a class, with values; those without a default always."""
+    free = [one for one in fields(cls) if one.kw_only]
+    values = {one.name: holding(one.metadata[SPEC].says) for one in free}
+    needed = {one.name: values.pop(one.name) for one in free if one.default is MISSING}
+    return st.fixed_dictionaries(needed, optional=values)
 
 
 @st.composite

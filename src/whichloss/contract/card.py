@@ -1,8 +1,10 @@
 """Promises about the card: name, source, golden values, range, smoothness, convexity, easy cases, identities."""
 
 import pickle
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from whichloss.core import (
     Counts,
@@ -47,8 +49,13 @@ def has_the_golden_values_of_its_card(loss: Loss) -> None:
         return
     for point, value in loss.card.golden.items():
         numbers = [torch.tensor([[one]], dtype=torch.float64) for one in point]
-        found = loss.formula(Counts(*numbers, sum(numbers)) if isinstance(loss, RegionLoss) else numbers[0])  # type: ignore[attr-defined]
+        seen: list[Any] = [_counts(*numbers)] if isinstance(loss, RegionLoss) else numbers
+        found = loss.formula(*seen)  # type: ignore[attr-defined]
         hold(close(found, torch.full_like(found, value)), me, f"{float(found)} at {point}, and {value} is true")
+
+
+def _counts(tp: Tensor, fp: Tensor, fn: Tensor) -> Counts:
+    return Counts(tp, fp, fn, elements=tp + fp + fn)
 
 
 @promise

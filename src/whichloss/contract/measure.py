@@ -6,12 +6,18 @@ from math import nan
 import torch
 from torch import Tensor
 
-from whichloss.core import LikelihoodLoss, Loss, MarginLoss, RegressionLoss, WrapperLoss
+from whichloss.core import EmbeddingLoss, LikelihoodLoss, Loss, MarginLoss, RegressionLoss, WrapperLoss
 
 from .problems import problems
 
 # where the formula of one number lives; a wrapper's begins beside 0, where a power has no slope
-SPANS = {MarginLoss: (-6.0, 6.0), LikelihoodLoss: (-6.0, -1e-3), RegressionLoss: (-6.0, 6.0), WrapperLoss: (1e-2, 6.0)}
+SPANS = {
+    MarginLoss: (-6.0, 6.0),
+    LikelihoodLoss: (-6.0, -1e-3),
+    EmbeddingLoss: (-6.0, -1e-3),  # a log-probability, or how much nearer a friend is than a stranger
+    RegressionLoss: (-6.0, 6.0),
+    WrapperLoss: (1e-2, 6.0),
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ def extent(loss: Loss) -> tuple[float, float]:
 def curve(loss: Loss) -> tuple[Tensor, Tensor] | None:
     """A formula of one number, drawn finely over where it lives; None for formulas of several."""
     span = next((ends for family, ends in SPANS.items() if isinstance(loss, family)), None)
-    if span is None:
+    if span is None or any(len(point) > 1 for point in loss.card.golden):
         return None
     x = torch.linspace(*span, 120_001, dtype=torch.float64)
     return x, loss.formula(x)  # type: ignore[attr-defined]

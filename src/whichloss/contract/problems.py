@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from whichloss.core import Loss, UserError
+from whichloss.core import EmbeddingLoss, Loss, UserError
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ def _forms(loss: Loss, shape: tuple[int, ...], seed: int) -> Iterator[Problem]:
     random = torch.Generator().manual_seed(seed)
     n, c, *space = shape
     logits = 2 * torch.randn(shape, generator=random, dtype=torch.float64)
+    if any(isinstance(leaf, EmbeddingLoss) for leaf in loss.leaves()):
+        yield Problem("embeddings", loss, logits, torch.randint(2, (n, *space), generator=random))
+        return
     if "regression" in loss.tasks:
         yield Problem("regression", loss, logits, torch.randn(shape, generator=random, dtype=torch.float64))
         return

@@ -9,6 +9,7 @@ from .errors import FieldError as FieldError
 from .errors import ShapeError as ShapeError
 from .errors import UserError as UserError
 from .expression import parse as parse
+from .families.embedding import EmbeddingLoss as EmbeddingLoss
 from .families.likelihood import LikelihoodLoss as LikelihoodLoss
 from .families.likelihood import Prices as Prices
 from .families.margin import MarginLoss as MarginLoss
@@ -31,6 +32,7 @@ from .foreign import Foreign as Foreign
 from .lifts.log_probability import Answers as Answers
 from .lifts.region import Counts as Counts
 from .loss import Loss as Loss
+from .loss import Reach as Reach
 from .loss import Sum as Sum
 from .prepare import plain as plain
 from .task import Task as Task

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from .question import Batch
 from .task import CLASSES, Kind, Task
 from .terms import Terms, mean
 from .value import Value
+
+Reach = Literal["image", "batch", "pairs"]
+_REACHES: tuple[Reach, ...] = ("image", "batch", "pairs")
 
 
 class Loss(Value):
@@ -67,6 +70,12 @@ class Loss(Value):
     def range(self) -> tuple[float, float]:
         """Interval that holds the value of every term."""
         return self.card.range
+
+    @property
+    def reach(self) -> Reach:
+        """How far one term sees: an image at most; the batch; or every pair of its elements, at a squared cost."""
+        reaches: list[Reach] = [part.reach for part in self.parts() if isinstance(part, Loss)]
+        return _farthest("image", *reaches)
 
     def leaves(self) -> Iterator["Loss"]:
         """The losses of which this one is made; itself, if it is not made of others."""
@@ -192,6 +201,10 @@ class Sum(Loss):
         return (loss for _, loss in self.addends)
 
     @property
+    def reach(self) -> Reach:
+        return _farthest("batch", super().reach)
+
+    @property
     def range(self) -> tuple[float, float]:
         ends = [(weight * loss.range[0], weight * loss.range[1]) for weight, loss in self.addends]
         return sum(low for low, _ in ends), sum(high for _, high in ends)
@@ -216,6 +229,10 @@ class LossModule(nn.Module):
 
     def extra_repr(self) -> str:
         return self.loss.label
+
+
+def _farthest(*reaches: Reach) -> Reach:
+    return max(reaches, key=_REACHES.index)
 
 
 def _addends(loss: Loss) -> Addends:

@@ -5,6 +5,8 @@ means a yes/no question; a target of the logits' shape with several channels mus
 library looks at shapes, so formulas carry no mode, activation or axis, and 2-D, 3-D and plain classification are one.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -69,6 +71,41 @@ class Question:
         return (self.target.unsqueeze(1) == classes).to(self.logits.dtype)
 
 
+class Points(NamedTuple):
+    """The elements of a batch as points to be compared: embeddings (M, D) and, for each, its label and weight (M,)."""
+
+    embeddings: Tensor  # float32 or better, 0 where nothing has a say
+    labels: Tensor
+    weight: Tensor
+
+
+def points(batch: Batch) -> Points:
+    """Apply the rule to embeddings: output (N, D, *S), target (N, *S) of class indices, or (N, 1, *S) of yes and no.
+
+    A weight (N, D, *S) counts by its mean over D, as an embedding is one answer.
+    """
+    output, target = batch.output, batch.target
+    if output.ndim < 2 or not output.is_floating_point():
+        raise UserError(f"embeddings must be floats (N, D, *S), not {output.dtype} {tuple(output.shape)}")
+    by_index = target.shape == output.shape[:1] + output.shape[2:]
+    if not by_index and target.shape != (len(output), 1, *output.shape[2:]):
+        raise UserError(
+            f"embeddings {tuple(output.shape)} and target {tuple(target.shape)} do not fit:"
+            " the target is a class index for each, (N, *S), or a yes/no, (N, 1, *S)"
+        )
+    if by_index and target.is_floating_point():
+        raise UserError("class indices are integers, not floats: use target.long()")
+    embeddings = output.float() if output.dtype.itemsize < 4 else output
+    weight = _weight(batch, embeddings).mean(1)
+    _check_weight(batch, weight)
+    labels = target if by_index else target.squeeze(1)
+    if batch.ignore_index is not None:
+        weight = torch.where(labels == batch.ignore_index, 0.0, weight)
+    weight = weight.expand(labels.shape).flatten()
+    embeddings = embeddings.movedim(1, -1).flatten(0, -2)
+    return Points(torch.where(weight.unsqueeze(1) > 0, embeddings, 0.0), labels.flatten(), weight)
+
+
 def ask(batch: Batch, classes: str) -> Question:
     """Apply the rule. `classes` is what the loss says: "auto", "exclusive" or "independent"."""
     output, target = batch.output, batch.target
@@ -116,10 +153,9 @@ def _check_values(batch: Batch, target: Tensor, weight: Tensor) -> None:
 
     On a GPU to look is to wait, so there an index out of range raises where it is used, or not at all.
     """
+    _check_weight(batch, weight)
     if torch.compiler.is_compiling() or target.device.type != "cpu":
         return
-    if batch.weight is not None and weight.numel() and not float(weight.detach().min()) >= 0:
-        raise UserError(f"weights must be 0 or more; the smallest is {float(weight.detach().min()):g}")
     if target.ndim == batch.output.ndim or not target.numel():
         return
     known = target if batch.ignore_index is None else target[target != batch.ignore_index]
@@ -129,6 +165,13 @@ def _check_values(batch: Batch, target: Tensor, weight: Tensor) -> None:
             f"the target holds indices from {int(known.min())} to {int(known.max())}, and the logits have {classes}"
             f" classes, 0 to {classes - 1}; a label to be left out is named by ignore_index"
         )
+
+
+def _check_weight(batch: Batch, weight: Tensor) -> None:
+    if torch.compiler.is_compiling() or weight.device.type != "cpu" or batch.weight is None or not weight.numel():
+        return
+    if not float(weight.detach().min()) >= 0:
+        raise UserError(f"weights must be 0 or more; the smallest is {float(weight.detach().min()):g}")
 
 
 def _weight(batch: Batch, logits: Tensor) -> Tensor:

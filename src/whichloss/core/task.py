@@ -28,9 +28,7 @@ class Task:
     def __post_init__(self) -> None:
         if self.kind == "regression":
             if self.classes or not self.quantity:
-                raise ValueError(
-                    f"a regression task has a quantity and no classes: {self.quantity!r}, {self.classes}"
-                )
+                raise ValueError(f"a regression task has a quantity and no classes: {self.quantity!r}, {self.classes}")
         elif len(self.classes) < 2:
             raise ValueError(f"a task needs at least two classes, not {self.classes}")
 

@@ -11,7 +11,7 @@ from ..errors import FieldError
 from ..fields import choice
 from ..lift import Lift
 from ..lifts.margins import Margins, classes_of_pairs
-from ..loss import Loss
+from ..loss import Loss, Reach
 from ..prepare import Prepared
 from ..task import Task
 from ..terms import Terms, average
@@ -20,7 +20,7 @@ from ..terms import Terms, average
 class MarginLoss(Loss):
     """Sees signed margins: how far each score lies on the right side. `formula` is a function of one number."""
 
-    lift: str = choice("one_versus_rest", "one_versus_one", "each_rival", "top_rival", "sum_to_zero")
+    lift: str = choice("one_versus_rest", "one_versus_one", "each_rival", "top_rival", "sum_to_zero", "ranking")
     per_class: str = choice("mean", "sum")  # of the questions that one element answers; the 1/N of paper 002
     scores: str = choice("logits", "softmax")  # what the margin is made of
     targets: str = choice("signed", "zero_one")  # y in {-1, 1}, or in {0, 1} as Keras 1 has it
@@ -30,6 +30,8 @@ class MarginLoss(Loss):
     def formula(self, margin: Tensor) -> Tensor: ...
 
     def check(self) -> None:
+        if self.lift == "ranking" and self.per_class == "sum":
+            raise FieldError(f'{type(self).__name__}: per_class="sum" has no meaning with lift="ranking"; use Total')
         if self.targets == "zero_one" and self.lift != "one_versus_rest":
             raise FieldError(
                 f'{type(self).__name__}: targets="zero_one" has a meaning only with lift="one_versus_rest"'
@@ -48,6 +50,10 @@ class MarginLoss(Loss):
     def link(self, margin: Tensor) -> Tensor | None:
         """The probability of yes at a margin, where the loss implies one: its minimiser, inverted."""
         return None
+
+    @property
+    def reach(self) -> Reach:
+        return "pairs" if self.lift == "ranking" else "image"
 
     def needs(self) -> Sequence[Lift]:
         return (Margins(self.classes, self.lift, self.scores, self.targets),)
@@ -78,5 +84,5 @@ class MarginLoss(Loss):
         return votes + lead / (3 * (lead.abs() + 1))  # margins break ties of votes, and never outvote them
 
     def probability(self, logits: Tensor) -> Tensor | None:
-        plain = self.scores == "logits" and self.targets == "signed"
+        plain = self.scores == "logits" and self.targets == "signed" and self.lift != "ranking"
         return self.link(logits) if plain and not self.exclusive(logits) else None

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from ..fields import choice
 from ..lift import Lift
-from ..loss import Loss
+from ..loss import Loss, Reach
 from ..prepare import Prepared
 from ..terms import Terms
 from ..value import Value
@@ -33,6 +33,10 @@ class PresetLoss(Loss):
     def measure(self, prepared: Prepared) -> Terms:
         value, weight = self.means.measure(prepared)
         return Terms(value + self.offset, weight)
+
+    @property
+    def reach(self) -> Reach:
+        return self.means.reach
 
     @property
     def range(self) -> tuple[float, float]:

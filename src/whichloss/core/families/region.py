@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..fields import choice, flag, nonnegative, numbers
 from ..lift import Lift
 from ..lifts.region import Counts, RegionSums
-from ..loss import Loss
+from ..loss import Loss, Reach
 from ..prepare import Prepared
 from ..ranks import over_ranks
 from ..terms import Terms
@@ -37,6 +37,10 @@ class RegionLoss(Loss):
 
     @abstractmethod
     def formula(self, n: Counts) -> Tensor: ...
+
+    @property
+    def reach(self) -> Reach:
+        return "image" if self.over == "image" else "batch"
 
     def needs(self) -> Sequence[Lift]:
         return (RegionSums(self.classes),)

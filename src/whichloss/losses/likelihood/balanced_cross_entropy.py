@@ -4,7 +4,7 @@ from math import inf, log
 
 from torch import Tensor
 
-from whichloss.core import Answers, Card, FieldError, LikelihoodLoss, Prices, choice, fraction
+from whichloss.core import Answers, Card, FieldError, LikelihoodLoss, Prices, Reach, choice, fraction
 
 
 class BalancedCrossEntropy(LikelihoodLoss):
@@ -41,6 +41,10 @@ class BalancedCrossEntropy(LikelihoodLoss):
 
     def formula(self, log_p: Tensor) -> Tensor:
         return -log_p
+
+    @property
+    def reach(self) -> Reach:
+        return "batch" if self.over == "batch" else "image"
 
     def prices(self, answers: Answers) -> Prices:
         beta = self.beta if self.beta is not None else 1 - answers.prevalence(self.over)

@@ -4,7 +4,7 @@ from math import inf
 
 from torch import Tensor
 
-from whichloss.core import Card, WrapperLoss
+from whichloss.core import Card, Reach, WrapperLoss
 from whichloss.core.prepare import Prepared
 from whichloss.core.terms import Terms, total
 
@@ -33,6 +33,10 @@ class Total(WrapperLoss):
     @property
     def range(self) -> tuple[float, float]:
         return 0.0, inf
+
+    @property
+    def reach(self) -> Reach:
+        return "pairs" if self.loss.reach == "pairs" else "batch"
 
     def measure(self, prepared: Prepared) -> Terms:
         return total(self.loss.measure(prepared))

@@ -1,0 +1,112 @@
+"""Embeddings as points: their distances, their triplets, and how similar each is to the others."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..lift import Lift
+from ..question import Batch, Points, points
+
+
+class Compared(NamedTuple):
+    """What an embedding formula sees.
+
+    seen:  the arguments of the formula, each (M, Q): Q comparisons of each of the M cases.
+    share: (M, Q), the say of each; 0 where there is nothing to compare.
+    """
+
+    seen: tuple[Tensor, ...]
+    share: Tensor
+
+
+@dataclass(frozen=True)
+class PointLift(Lift):
+    """A lift of embeddings, which may first be brought to length 1."""
+
+    normalize: bool = True
+
+    def points(self, batch: Batch) -> Points:
+        cases = points(batch)
+        return cases._replace(embeddings=_unit(cases.embeddings)) if self.normalize else cases
+
+
+@dataclass(frozen=True)
+class Pairs(PointLift):
+    """The distance of each case to each other, and whether both are of one class (1) or not (0)."""
+
+    def __call__(self, batch: Batch) -> Compared:
+        cases = self.points(batch)
+        share = (cases.weight.unsqueeze(1) * cases.weight).masked_fill(_self(cases), 0.0)
+        return Compared((_distances(cases), _same(cases).to(share)), share)
+
+
+@dataclass(frozen=True)
+class Triplets(PointLift):
+    """For anchors: how much farther a case of the same class is than a case of another.
+
+    hardest    the farthest of the same class and the nearest of another: one triplet an anchor
+    all        every triplet of the batch; memory grows with the cube of its size
+    violating  those of all triplets in which the other case is not farther by `margin`
+    """
+
+    mining: str = "hardest"
+    margin: float = 0.0  # only for "violating"
+
+    def __call__(self, batch: Batch) -> Compared:
+        cases = self.points(batch)
+        distance, same, said = _distances(cases), _same(cases), cases.weight > 0
+        friends, others = same & ~_self(cases) & said, ~same & said
+        if self.mining == "hardest":
+            farthest = distance.masked_fill(~friends, -torch.inf).amax(1)
+            nearest = distance.masked_fill(~others, torch.inf).amin(1)
+            has_both = friends.any(1) & others.any(1)
+            gap = torch.where(has_both, farthest, 0.0) - torch.where(has_both, nearest, 0.0)
+            return Compared((gap.unsqueeze(1),), (cases.weight * has_both).unsqueeze(1))
+        gap = distance.unsqueeze(2) - distance.unsqueeze(1)  # anchor, friend, other
+        friends, others = friends * cases.weight, others * cases.weight
+        share = cases.weight[:, None, None] * friends.unsqueeze(2) * others.unsqueeze(1)
+        if self.mining == "violating":
+            share = torch.where(gap.detach() > -self.margin, share, 0.0)
+        return Compared((gap.flatten(1),), share.flatten(1))
+
+
+@dataclass(frozen=True)
+class Similarities(PointLift):
+    """The log-probability of each other case under a softmax of similarities, and its share among those of the class.
+
+    similarity: the inner product over a temperature, which is the cosine over it where embeddings have length 1.
+    """
+
+    temperature: float = 0.1
+
+    def __call__(self, batch: Batch) -> Compared:
+        cases = self.points(batch)
+        others = ~_self(cases) & (cases.weight > 0)
+        similarity = (cases.embeddings @ cases.embeddings.T / self.temperature).masked_fill(~others, -torch.inf)
+        similarity = torch.where(others.any(1, keepdim=True), similarity, 0.0)  # alone: no softmax of nothing
+        friends = (_same(cases) & others) * cases.weight
+        total = friends.sum(1, keepdim=True)
+        share = cases.weight.unsqueeze(1) * friends / torch.where(total > 0, total, 1.0)
+        log_p = similarity.log_softmax(1)
+        return Compared((torch.where(share > 0, log_p, -1.0),), share)
+
+
+def _unit(x: Tensor) -> Tensor:
+    length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    long = length > 1e-12  # a point at the origin has no direction, and no slope
+    return torch.where(long, x / torch.where(long, length, 1.0), 0.0)
+
+
+def _distances(cases: Points) -> Tensor:
+    # differences, not products: |a|^2 + |b|^2 - 2ab would lose small distances to cancellation
+    return torch.cdist(cases.embeddings, cases.embeddings, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _same(cases: Points) -> Tensor:
+    return cases.labels.unsqueeze(1) == cases.labels
+
+
+def _self(cases: Points) -> Tensor:
+    return torch.eye(len(cases.labels), dtype=torch.bool, device=cases.labels.device)
