@@ -87,7 +87,11 @@ def test_a_curve_can_be_kept_as_a_picture(tmp_path: Path, ending: str, begins: b
 
 @pytest.mark.parametrize(
     ("expression", "file", "says"),
-    [("Dice", "a.png", "no curve"), ("Logistic", "a.xyz", "a.xyz"), ("Logistic", "no/folder/a.png", "no/folder/a.png")],
+    [
+        ("Dice() + CrossEntropy()", "a.png", "no curve"),
+        ("Logistic", "a.xyz", "a.xyz"),
+        ("Logistic", "no/folder/a.png", "no/folder/a.png"),
+    ],
 )
 def test_a_picture_that_cannot_be_made_is_a_mistake(tmp_path: Path, expression: str, file: str, says: str) -> None:
     answer = cli("losses", expression, "--plot", file, here=tmp_path)
@@ -128,3 +132,16 @@ def test_a_loss_of_somebody_elses_is_shown(tmp_path: Path) -> None:
     assert answer.out.startswith(f"{code}:mine()")
     listed = json.loads(cli("losses", f"{code}:mine", "--json", here=tmp_path).out)
     assert listed["family"] == "foreign"
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_loss_has_a_curve_in_the_terminal_or_says_why_not(name: str) -> None:
+    answer = cli("losses", registry(Loss)[name].examples()[0].label)
+    assert answer.code == 0
+    assert ("* value" in answer.out and ". slope" in answer.out) or "no curve: a function of several" in answer.out
+
+
+def test_the_curve_of_a_sum_is_the_sum_of_the_curves() -> None:
+    drawn = cli("losses", "2 * CrossEntropy() + Focal(gamma=0)").out.splitlines()[-12 - 3 :]
+    assert drawn[:-1] == cli("losses", "CrossEntropy()").out.splitlines()[-12 - 3 : -1]  # but for the ends of the axis
+    assert "0.03 to 12.00" in drawn[-1]

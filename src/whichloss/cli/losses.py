@@ -5,28 +5,29 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Column, Table
-from torch import Tensor
 
 from whichloss.core import (
+    EmbeddingLoss,
     LikelihoodLoss,
     Loss,
     MarginLoss,
     PresetLoss,
     RegionLoss,
     RegressionLoss,
-    UserError,
     WrapperLoss,
     parse,
     registry,
 )
 
+from .curve import curve_of, draw, save_plot
+
 _FAMILIES: dict[type, str] = {
     MarginLoss: "margin",
+    EmbeddingLoss: "embedding",
     LikelihoodLoss: "likelihood",
     RegionLoss: "region",
     RegressionLoss: "regression",
@@ -58,7 +59,10 @@ def entry(loss: Loss) -> dict[str, Any]:
         "smooth": card.smooth,
         "convex": card.convex,
         "zero_for_easy_cases": card.easy is not None,
+        "looks_at": loss.reach,
+        "tasks": sorted(loss.tasks),
         "aliases": list(card.aliases),
+        "peers": dict(card.peers),
         "note": card.note,
     }
 
@@ -94,75 +98,6 @@ def show_loss(text: str, as_json: bool, plot: Path | None) -> None:
             print(f"{name}: {value}")
     for left, right in card.equals:
         print(f"{left} = {right}")
-    if (curve := curve_of(loss)) is not None:
-        print(f"\n{draw(curve)}")
+    print("\nno curve: a function of several numbers" if loss.axis is None else f"\n{draw(curve_of(loss))}")
     if plot is not None:
         save_plot(loss, plot)
-
-
-class Curve(NamedTuple):
-    """A formula of one number, and its derivative, over where it lives."""
-
-    name: str  # of what the formula sees
-    x: Tensor
-    value: Tensor
-    slope: Tensor
-
-
-def curve_of(loss: Loss) -> Curve | None:
-    """None for formulas of several numbers, and for sums."""
-    spans = {
-        MarginLoss: ("margin", -3.0, 2.0),
-        LikelihoodLoss: ("log-probability of the truth", -4.0, -0.01),
-        RegressionLoss: ("residual", -3.0, 3.0),
-        WrapperLoss: ("value of the inner loss", 0.0, 1.0),
-    }
-    found = next((span for family, span in spans.items() if isinstance(loss, family)), None)
-    if found is None:
-        return None
-    name, low, high = found
-    x = torch.linspace(low, high, 241, dtype=torch.float64, requires_grad=True)
-    value = loss.formula(x)  # type: ignore[attr-defined]
-    slope = torch.autograd.grad(value.sum(), x)[0] if value.requires_grad else torch.zeros_like(x)
-    return Curve(name, x.detach(), value.detach(), slope)
-
-
-def draw(curve: Curve, width: int = 61, height: int = 12) -> str:
-    """The value (*) and the slope (.) in characters, each between its own ends."""
-    at = torch.linspace(0, len(curve.x) - 1, width).round().long()
-    rows = [[" "] * width for _ in range(height)]
-    for line, mark in ((curve.slope, "."), (curve.value, "*")):
-        low, high = float(line.min()), float(line.max())
-        level = (line[at] - low) / (high - low or 1) * (height - 1)
-        for column, row in enumerate(level.round().long().tolist()):
-            rows[height - 1 - row][column] = mark
-    ends = [f"{float(one):.2f}" for one in (curve.value.max(), curve.value.min(), curve.slope.max(), curve.slope.min())]
-    axis = f"{float(curve.x[0]):<8g}{curve.name:^{width - 16}}{float(curve.x[-1]):>8g}"
-    key = f"* value, {ends[1]} to {ends[0]}     . slope, {ends[3]} to {ends[2]}"
-    return "\n".join([*("".join(row).rstrip() for row in rows), "-" * width, axis, key])
-
-
-def save_plot(loss: Loss, path: Path) -> None:
-    """The curve and its derivative as a picture: PNG, SVG or PDF, by the ending of the path."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    curve = curve_of(loss)
-    if curve is None:
-        raise UserError(f"{loss.label} is a function of several numbers; there is no curve to draw")
-    figure, (above, below) = pyplot.subplots(2, 1, sharex=True, figsize=(6, 6), layout="constrained")
-    above.plot(curve.x, curve.value)
-    below.plot(curve.x, curve.slope)
-    above.set(title=loss.label, ylabel="value")
-    below.set(xlabel=curve.name, ylabel="slope")
-    for part in (above, below):
-        part.grid(alpha=0.3)
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot write {path}: {error}") from None
-    finally:
-        pyplot.close(figure)
-    print(f"picture: {path}")

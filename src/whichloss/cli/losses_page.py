@@ -18,10 +18,10 @@ def losses_page() -> str:
         "Written by `whichloss losses --markdown docs/losses.md`. Properties are measured: smoothness and convexity in"
         " what the formula sees (a margin, a log-probability, a residual, the value of another loss), on a grid; values"
         " over small problems at logits up to about 60, beside the range that is proved. A dash stands where a formula"
-        " sees several numbers.",
+        " sees several numbers. A term looks at one image, at the whole batch, or at all pairs of its elements.",
         "",
-        "| loss | family | source | smooth | convex | bounded | easy from | values seen | range |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| loss | family | source | smooth | convex | bounded | easy from | values seen | range | looks at |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_row(loss) for loss in losses]
     lines += [
@@ -48,7 +48,7 @@ def _row(loss: Loss) -> str:
     return (
         f"| `{facts['label']}` | {facts['family']} | {facts['source']} {facts['equation']} | {smooth} |"
         f" {convex} | {_yes(isfinite(high))} | {easy} | {lowest:.3g} to {highest:.3g} |"
-        f" {low:g} to {high:.4g} |"
+        f" {low:g} to {high:.4g} | {loss.reach} |"
     )
 
 

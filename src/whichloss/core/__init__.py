@@ -31,6 +31,7 @@ from .fields import text as text
 from .foreign import Foreign as Foreign
 from .lifts.log_probability import Answers as Answers
 from .lifts.region import Counts as Counts
+from .loss import Axis as Axis
 from .loss import Loss as Loss
 from .loss import Reach as Reach
 from .loss import Sum as Sum

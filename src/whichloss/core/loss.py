@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,14 @@ Reach = Literal["image", "batch", "pairs"]
 _REACHES: tuple[Reach, ...] = ("image", "batch", "pairs")
 
 
+class Axis(NamedTuple):
+    """What a formula is drawn over, and between which ends."""
+
+    name: str
+    low: float
+    high: float
+
+
 class Loss(Value):
     """A callable `(logits, target)` for any training loop, and a value that knows its name, its card and its terms.
 
@@ -31,6 +39,7 @@ class Loss(Value):
     card: ClassVar[Card]
     foreign: ClassVar[Any] = None  # the class of somebody else's losses; set by foreign.py
     trains: ClassVar[bool] = True  # False: it has a value, but nothing can be learned from it
+    axis: ClassVar["Axis | None"] = None  # along which the formula is drawn; None: it has too many
     lifts: ClassVar[tuple[Lift, ...]]  # needs(), worked out when the loss is made; not a field
 
     def __post_init__(self) -> None:
@@ -90,6 +99,12 @@ class Loss(Value):
         if "classes" in {one.name for one in fields(self)}:
             changes["classes"] = classes
         return replace(self, **changes)
+
+    def along(self, x: Tensor) -> Tensor:
+        """The formula at points of its axis, for drawings. Raises UserError where there is none."""
+        if self.axis is None:
+            raise UserError(f"{self.label} is a function of several numbers; there is no curve to draw")
+        return self.formula(x)  # type: ignore[attr-defined]
 
     # what the output means
 
@@ -185,6 +200,8 @@ class Sum(Loss):
         if len(flat) == 1 and flat[0][0] == 1.0:
             raise FieldError(f"a sum of {flat[0][1].label} alone is {flat[0][1].label} itself")
         self._set("addends", tuple(flat))
+        axes = {loss.axis for _, loss in flat}
+        self._set("axis", axes.pop() if len(axes) == 1 else None)
 
     def asking(self, classes: str) -> Loss:
         return Sum(addends=tuple((weight, loss.asking(classes)) for weight, loss in self.addends))
@@ -208,6 +225,11 @@ class Sum(Loss):
     def range(self) -> tuple[float, float]:
         ends = [(weight * loss.range[0], weight * loss.range[1]) for weight, loss in self.addends]
         return sum(low for low, _ in ends), sum(high for _, high in ends)
+
+    def along(self, x: Tensor) -> Tensor:
+        if self.axis is None:
+            return super().along(x)
+        return torch.stack([weight * loss.along(x) for weight, loss in self.addends]).sum(0)
 
     def spell(self, hide_defaults: bool) -> str:
         def one(weight: float, loss: Loss) -> str:

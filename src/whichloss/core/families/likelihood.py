@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..fields import choice
 from ..lift import Lift
 from ..lifts.log_probability import Answers, LogProbability
-from ..loss import Loss
+from ..loss import Axis, Loss
 from ..prepare import Prepared
 from ..terms import Terms, average
 
@@ -21,6 +21,8 @@ class LikelihoodLoss(Loss):
     """Sees the log-probability of the truth. `formula` is a function of one number."""
 
     classes: str = choice("auto", "exclusive", "independent")
+
+    axis = Axis("log-probability of the truth", -4.0, -0.01)
 
     @abstractmethod
     def formula(self, log_p: Tensor) -> Tensor: ...

@@ -11,7 +11,7 @@ from ..errors import FieldError
 from ..fields import choice
 from ..lift import Lift
 from ..lifts.margins import Margins, classes_of_pairs
-from ..loss import Loss, Reach
+from ..loss import Axis, Loss, Reach
 from ..prepare import Prepared
 from ..task import Task
 from ..terms import Terms, average
@@ -25,6 +25,8 @@ class MarginLoss(Loss):
     scores: str = choice("logits", "softmax")  # what the margin is made of
     targets: str = choice("signed", "zero_one")  # y in {-1, 1}, or in {0, 1} as Keras 1 has it
     classes: str = choice("auto", "exclusive", "independent")
+
+    axis = Axis("margin", -3.0, 2.0)
 
     @abstractmethod
     def formula(self, margin: Tensor) -> Tensor: ...

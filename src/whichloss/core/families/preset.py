@@ -4,6 +4,8 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from torch import Tensor
+
 from ..fields import choice
 from ..lift import Lift
 from ..loss import Loss, Reach
@@ -26,6 +28,10 @@ class PresetLoss(Loss):
 
     def check(self) -> None:
         self._set("means", self.meaning().asking(self.classes))
+        self._set("axis", self.means.axis)
+
+    def along(self, x: Tensor) -> Tensor:
+        return self.means.along(x) + self.offset
 
     def needs(self) -> Sequence[Lift]:
         return self.means.needs()

@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..fields import choice, flag, nonnegative, numbers
 from ..lift import Lift
 from ..lifts.region import Counts, RegionSums
-from ..loss import Loss, Reach
+from ..loss import Axis, Loss, Reach
 from ..prepare import Prepared
 from ..ranks import over_ranks
 from ..terms import Terms
@@ -35,12 +35,18 @@ class RegionLoss(Loss):
     class_weight: tuple[float, ...] | None = numbers(None, low=0.0, optional=True)
     classes: str = choice("auto", "exclusive", "independent")
 
+    axis = Axis("share of the lesion found, as much false as missed", 0.0, 1.0)
+
     @abstractmethod
     def formula(self, n: Counts) -> Tensor: ...
 
     @property
     def reach(self) -> Reach:
         return "image" if self.over == "image" else "batch"
+
+    def along(self, x: Tensor) -> Tensor:
+        found, wrong = 100 * x, 100 * (1 - x)  # of a lesion of 100 voxels among 10,000
+        return self.formula(Counts(found, wrong, wrong, torch.full_like(x, 1e4)))
 
     def needs(self) -> Sequence[Lift]:
         return (RegionSums(self.classes),)

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..fields import choice
 from ..lift import Lift
 from ..lifts.residual import Residual
-from ..loss import Loss
+from ..loss import Axis, Loss
 from ..prepare import Prepared
 from ..task import CLASSES, QUANTITY, Kind
 from ..terms import Terms, average
@@ -24,6 +24,8 @@ class RegressionLoss(Loss):
 
     of: str = choice("output", "probability")
     classes: str = choice("auto", "exclusive", "independent")  # of logits; quantities have no classes
+
+    axis = Axis("residual", -3.0, 3.0)
 
     @abstractmethod
     def formula(self, residual: Tensor) -> Tensor: ...

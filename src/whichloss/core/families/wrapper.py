@@ -10,7 +10,7 @@ from ..errors import FieldError
 from ..expression import parse
 from ..fields import inner
 from ..lift import Lift
-from ..loss import Loss
+from ..loss import Axis, Loss
 from ..prepare import Prepared
 from ..terms import Terms
 
@@ -19,6 +19,8 @@ class WrapperLoss(Loss):
     """Changes the value of another loss, term by term. `formula` is a function of one non-negative number."""
 
     loss: Loss = inner(lambda: Loss, kw_only=False)
+
+    axis = Axis("value of the inner loss", 0.0, 1.0)
 
     @abstractmethod
     def formula(self, value: Tensor) -> Tensor: ...

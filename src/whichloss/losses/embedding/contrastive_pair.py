@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from math import inf
 
+import torch
 from torch import Tensor
 
-from whichloss.core import Card, EmbeddingLoss, positive
+from whichloss.core import Axis, Card, EmbeddingLoss, positive
 from whichloss.core.lift import Lift
 from whichloss.core.lifts.points import Pairs
 
@@ -29,6 +30,11 @@ class ContrastivePair(EmbeddingLoss):
         golden={(0.0, 1.0): 0.0, (0.5, 1.0): 0.125, (0.5, 0.0): 0.125, (0.2, 0.0): 0.32, (1.5, 0.0): 0.0},
         peers={"pytorch-metric-learning": "ContrastiveLoss (distances not squared)"},
     )
+
+    axis = Axis("distance of two of different classes", 0.0, 1.5)
+
+    def along(self, x: Tensor) -> Tensor:
+        return self.formula(x, torch.zeros_like(x))
 
     def needs(self) -> Sequence[Lift]:
         return (Pairs(normalize=self.normalize),)

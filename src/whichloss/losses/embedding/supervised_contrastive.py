@@ -5,7 +5,7 @@ from math import inf, log
 
 from torch import Tensor
 
-from whichloss.core import Card, EmbeddingLoss, positive
+from whichloss.core import Axis, Card, EmbeddingLoss, positive
 from whichloss.core.lift import Lift
 from whichloss.core.lifts.points import Similarities
 
@@ -33,6 +33,8 @@ class SupervisedContrastive(EmbeddingLoss):
         note="Not bounded below by 0 in practice: |P(i)| equally near others cost at least ln |P(i)|. The authors' code"
         " is NaN for a case without others of its class; here it has no say.",
     )
+
+    axis = Axis("log-probability of one of the class", -4.0, -0.01)
 
     def needs(self) -> Sequence[Lift]:
         return (Similarities(normalize=self.normalize, temperature=self.temperature),)

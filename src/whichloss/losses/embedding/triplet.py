@@ -5,7 +5,7 @@ from math import inf
 
 from torch import Tensor
 
-from whichloss.core import Card, EmbeddingLoss, choice, nonnegative
+from whichloss.core import Axis, Card, EmbeddingLoss, choice, nonnegative
 from whichloss.core.lift import Lift
 from whichloss.core.lifts.points import Triplets
 
@@ -37,6 +37,8 @@ class Triplet(EmbeddingLoss):
         },
         note="Euclidean distances, not squared. pytorch-metric-learning has margin=0.05 and the violating triplets.",
     )
+
+    axis = Axis("how much farther the same class is than the other", -1.0, 1.0)
 
     @classmethod
     def examples(cls):
