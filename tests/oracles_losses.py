@@ -261,3 +261,20 @@ def slopes(value: Callable[[Lists], float], logits: Tensor, step: float = 1e-5) 
             moved.append(value(as_lists(shifted.reshape(logits.shape), 2)))
         found.append((moved[0] - moved[1]) / (2 * step))
     return found
+
+
+def same(
+    one: Callable[[Tensor], Tensor], other: Callable[[Tensor], Tensor], logits: Tensor, *, single: bool = False
+) -> None:
+    """Assert that two functions of the logits agree in value and gradient.
+
+    `single`: the other one works in single precision, whatever it is given.
+    """
+    results = []
+    for function in (one, other):
+        leaf = logits.clone().requires_grad_()
+        value = function(leaf)
+        results.append((value.detach(), torch.autograd.grad(value, leaf)[0]))
+    tolerance = {"rtol": 1e-6, "atol": 1e-7} if single else {"rtol": 1e-9, "atol": 1e-12}
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, **tolerance, check_dtype=False)

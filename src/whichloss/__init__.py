@@ -18,14 +18,33 @@ if TYPE_CHECKING:
     from whichloss.core import parse as parse
     from whichloss.core import plain as plain
     from whichloss.core import registry as registry
+    from whichloss.losses.compat.keras_categorical_hinge import KerasCategoricalHinge as KerasCategoricalHinge
     from whichloss.losses.compat.keras_dice import KerasDice as KerasDice
     from whichloss.losses.compat.keras_hinge import KerasHinge as KerasHinge
+    from whichloss.losses.compat.keras_squared_hinge import KerasSquaredHinge as KerasSquaredHinge
+    from whichloss.losses.compat.keras_tversky import KerasTversky as KerasTversky
+    from whichloss.losses.compat.kornia_dice import KorniaDice as KorniaDice
+    from whichloss.losses.compat.kornia_focal import KorniaFocal as KorniaFocal
     from whichloss.losses.compat.monai_dice import MonaiDice as MonaiDice
     from whichloss.losses.compat.monai_dice_ce import MonaiDiceCE as MonaiDiceCE
+    from whichloss.losses.compat.monai_dice_focal import MonaiDiceFocal as MonaiDiceFocal
+    from whichloss.losses.compat.monai_focal import MonaiFocal as MonaiFocal
+    from whichloss.losses.compat.monai_generalized_dice import MonaiGeneralizedDice as MonaiGeneralizedDice
+    from whichloss.losses.compat.monai_softmax_focal import MonaiSoftmaxFocal as MonaiSoftmaxFocal
+    from whichloss.losses.compat.monai_tversky import MonaiTversky as MonaiTversky
     from whichloss.losses.compat.nnunet_dice import NnunetDice as NnunetDice
     from whichloss.losses.compat.nnunet_dice_ce import NnunetDiceCE as NnunetDiceCE
     from whichloss.losses.compat.smp_dice import SmpDice as SmpDice
+    from whichloss.losses.compat.smp_focal import SmpFocal as SmpFocal
+    from whichloss.losses.compat.smp_jaccard import SmpJaccard as SmpJaccard
+    from whichloss.losses.compat.smp_tversky import SmpTversky as SmpTversky
+    from whichloss.losses.compat.toolbelt_balanced_bce import ToolbeltBalancedBCE as ToolbeltBalancedBCE
+    from whichloss.losses.compat.toolbelt_dice import ToolbeltDice as ToolbeltDice
+    from whichloss.losses.compat.torch_margin_ranking import TorchMarginRanking as TorchMarginRanking
     from whichloss.losses.compat.torch_multi_margin import TorchMultiMargin as TorchMultiMargin
+    from whichloss.losses.embedding.contrastive_pair import ContrastivePair as ContrastivePair
+    from whichloss.losses.embedding.supervised_contrastive import SupervisedContrastive as SupervisedContrastive
+    from whichloss.losses.embedding.triplet import Triplet as Triplet
     from whichloss.losses.likelihood.balanced_cross_entropy import BalancedCrossEntropy as BalancedCrossEntropy
     from whichloss.losses.likelihood.cross_entropy import CrossEntropy as CrossEntropy
     from whichloss.losses.likelihood.focal import Focal as Focal

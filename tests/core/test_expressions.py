@@ -362,3 +362,8 @@ def test_any_text_is_a_value_or_an_expression_error_and_imports_nothing(monkeypa
 
 def test_the_classes_that_wrap_are_known():
     assert {AdaptiveLog, FocalPower} <= set(WRAPPERS)
+
+
+def test_a_field_without_default_is_asked_for():
+    with pytest.raises(ExpressionError, match="KorniaFocal needs num_classes"):
+        parse("KorniaFocal()")

@@ -3,8 +3,17 @@
 import pytest
 import torch
 
-from whichloss import AdaptiveLog, CrossEntropy, Dice, Focal, FocalPower, Hinge, Jaccard, Tversky, parse
-from whichloss.core.question import Batch
+from whichloss import (
+    BalancedCrossEntropy,
+    CrossEntropy,
+    Dice,
+    Focal,
+    FocalPower,
+    GeneralizedDice,
+    Hinge,
+    Tversky,
+    parse,
+)
 
 
 def gradient(loss, logits, target, weight=None):
@@ -42,82 +51,6 @@ def test_all_ignored_is_zero_and_not_nan(text):
     value.backward()
     assert value.item() == 0
     assert (logits.grad == 0).all()
-
-
-@pytest.mark.parametrize("smooth", [1.0, 1e-5, 0.0])
-@pytest.mark.parametrize("loss", [Dice, Jaccard, Tversky])
-def test_sums_of_half_precision_do_not_overflow(loss, smooth):
-    """A sum of 512 x 512 probabilities passes 65504, the largest number of float16."""
-    logits = torch.linspace(-4, 8, 512 * 512).reshape(1, 1, 512, 512)
-    target = (logits > 1).float()
-    half = logits.half()
-    value, slope = gradient(loss(smooth=smooth), half, target.half())
-    exact, _ = gradient(loss(smooth=smooth), half.double(), target.double())
-    assert value == pytest.approx(exact, rel=1e-5)
-    assert slope.isfinite().all()
-
-
-@pytest.mark.parametrize(("side", "p"), [(256, 1e-4), (128, 0.3)])
-def test_a_small_lesion_is_not_lost_to_cancellation(side, p):
-    """TP as (P + Y - |P - Y|) / 2 gave a Dice score of -0.064 where 0.000702 is right (256^3, p = 1e-4, float32)."""
-    logits = torch.full((1, 1, side, side, side), p).logit()
-    target = torch.zeros_like(logits)
-    logits[0, 0, 0, 0, :30], target[0, 0, 0, 0, :30] = torch.tensor(0.02).logit(), 1
-    loss = Dice(smooth=1e-9)
-    n = loss.lifts[0](Batch(logits, target))
-    exact = {"tp": 30 * 0.02, "fp": p * (side**3 - 30), "fn": 30 * 0.98}
-    for name, size in exact.items():
-        assert getattr(n, name).item() == pytest.approx(size, rel=3e-6), name
-    score = 2 * exact["tp"] / (2 * exact["tp"] + exact["fp"] + exact["fn"])
-    assert (1 - loss(logits, target)).item() == pytest.approx(score, abs=1.2e-7)  # one rounding of the loss
-    assert score == pytest.approx({256: 0.000702, 128: 1.9e-6}[side], rel=5e-3)
-
-    predicted = logits.sigmoid()
-    subtracted = (predicted.sum() + target.sum() - (predicted - target).abs().sum()) / 2
-    assert abs(subtracted.item() - exact["tp"]) > 3e-6 * exact["tp"]  # the other way does fail here
-
-
-@pytest.mark.parametrize("gamma", [0.1, 0.5, 0.9, 1.0, 1.5])
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
-def test_focal_powers_below_one_survive_saturation(gamma, dtype):
-    for logit in (100.0, -100.0):
-        value, slope = gradient(Focal(gamma=gamma), torch.tensor([[logit]], dtype=dtype), torch.ones(1, 1, dtype=dtype))
-        assert 0 <= value <= 100
-        assert slope.isfinite().all()
-    index = torch.tensor([0])
-    value, slope = gradient(Focal(gamma=gamma), torch.tensor([[100.0, 0.0, 0.0]], dtype=dtype), index)
-    assert value == pytest.approx(0, abs=1e-6)
-    assert slope.isfinite().all()
-
-
-def test_focal_keeps_the_last_digits_of_an_easy_case():
-    """1 - p of a p that rounds to 1 is 0, and with it the value and the slope."""
-    logits, yes = torch.tensor([[18.0]]), torch.ones(1, 1)
-    (value, slope), (exact, expected) = (
-        gradient(Focal(gamma=1.0), one, yes.to(one)) for one in (logits, logits.double())
-    )
-    assert value == pytest.approx(exact, rel=1e-5, abs=0)
-    assert slope.item() == pytest.approx(expected.item(), rel=1e-5, abs=0)
-    assert exact > 0
-
-
-def test_focal_power_is_a_straight_line_within_the_last_rounding_error():
-    value = torch.tensor([0.0, 0.25, 0.5, 1.0], dtype=torch.float64) * 2.0**-52
-    value.requires_grad_()
-    height = FocalPower(Dice(), exponent=0.5).formula(value)
-    (slope,) = torch.autograd.grad(height.sum(), value)
-    assert height.tolist() == pytest.approx([0.0, 0.25 * 2.0**-26, 0.5 * 2.0**-26, 2.0**-26])
-    assert slope.tolist() == pytest.approx([2.0**26] * 4)
-
-
-@pytest.mark.parametrize("target", ["background", "lesion"])
-@pytest.mark.parametrize("smooth", [1.0, 0.0])
-def test_focal_tversky_has_a_gradient_where_its_value_is_zero(target, smooth):
-    """A power of 0.75 has an infinite slope at 0: NaN on an all-background batch and on a perfect prediction."""
-    truth = torch.zeros(2, 1, 8, 8) if target == "background" else torch.ones(2, 1, 8, 8)
-    value, slope = gradient(FocalPower(Tversky(smooth=smooth)), torch.where(truth > 0, 200.0, -200.0), truth)
-    assert value == pytest.approx(0, abs=1e-5)
-    assert slope.isfinite().all()
 
 
 @pytest.mark.parametrize(
@@ -195,8 +128,58 @@ def test_background_confusion_is_visible_without_the_background_term():
     assert loss(right, target) < 0.02
 
 
-def test_adaptive_log_in_half_precision_is_that_of_float32():
-    logits, target = torch.full((1, 1, 512, 512), 3.0, dtype=torch.float16), torch.ones(1, 1, 512, 512)
-    assert AdaptiveLog(Dice())(logits, target).item() == pytest.approx(
-        AdaptiveLog(Dice())(logits.float(), target).item()
-    )
+@pytest.mark.parametrize("weighting", ["square", "simple", "uniform"])
+@pytest.mark.parametrize("over", ["image", "batch"])
+def test_generalised_dice_has_a_signal_where_a_class_is_absent(weighting, over):
+    """A weight of 1 / (0 + 1e-10)^2 for the absent class swamps all others: the loss is 0 for any prediction."""
+    index = torch.arange(32).reshape(2, 4, 4) % 2
+    right = 4 * torch.nn.functional.one_hot(index, 3).movedim(-1, 1).double()
+    loss = GeneralizedDice(weighting=weighting, over=over)
+    good, _ = gradient(loss, right, index)
+    bad, slope = gradient(loss, -right, index)
+    assert good < 0.3 < 0.6 < bad
+    assert slope.abs().sum() > 1e-2
+    missing, slope = gradient(loss, torch.zeros_like(right), index)
+    assert good < missing < bad
+    assert slope.abs().sum() > 1e-2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CrossEntropy() + Dice()",
+        "0.5 * CrossEntropy(positive_weight=0.7) + 0.5 * Dice()",
+        "0.5 * Focal() + Dice(empty='volume')",
+        "MonaiDiceCE()",
+        "NnunetDiceCE(do_bg=True)",
+    ],
+)
+def test_a_combination_charges_for_false_positives(text):
+    """With the sign on the foreground term alone, background called lesion earns -1.156, or else -0.25."""
+    clean, alarm = (torch.full((1, 1, 8, 8), p, dtype=torch.float64).logit() for p in (0.01, 0.99))
+    background = torch.zeros_like(clean)
+    value, slope = gradient(parse(text), alarm, background)
+    assert value > parse(text)(clean, background) + 0.5
+    assert (slope > 0).all()  # a step against it lowers the logit
+
+
+def test_balanced_cross_entropy_can_charge_for_false_positives_in_an_image_without_foreground():
+    """An image that is balanced by itself has beta = 1, and its false positives are free."""
+    logits, target = torch.full((2, 1, 4, 4), 3.0, dtype=torch.float64), torch.zeros(2, 1, 4, 4, dtype=torch.float64)
+    target[0, 0, 0, :2] = 1
+    free = gradient(BalancedCrossEntropy(over="image"), logits, target)[1][1]
+    assert (free == 0).all()
+    for loss in (BalancedCrossEntropy(over="batch"), BalancedCrossEntropy(over="data", beta=0.9)):
+        assert (gradient(loss, logits, target)[1][1] > 0).all()
+    alone, slope = gradient(BalancedCrossEntropy(over="data", beta=0.9), logits[1:], target[1:])
+    assert alone == pytest.approx(0.1 * torch.nn.functional.softplus(torch.tensor(3.0)).item(), rel=1e-6)
+    assert (slope > 0).all()
+
+
+def test_a_sum_is_over_all_voxels():
+    """A reduction by "sum" that takes the mean over space first makes the loss smaller by the size of the image."""
+    torch.manual_seed(0)
+    logits, target = torch.randn(2, 3, 4, 4, dtype=torch.float64), torch.randint(3, (2, 4, 4))
+    assert parse("Total(Focal())")(logits, target).item() == pytest.approx(32 * Focal()(logits, target).item())
+    one = sum(parse("Total(Focal())")(logits[k : k + 1], target[k : k + 1]).item() for k in range(2))
+    assert parse("Total(Focal())")(logits, target).item() == pytest.approx(one)

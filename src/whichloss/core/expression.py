@@ -118,10 +118,8 @@ class _Reader:
                 raise ExpressionError(f"{name} is given {field_name!r} twice")
             spec = known[field_name].metadata.get(SPEC)
             given[field_name] = self.argument(spec.kind() if spec and spec.kind else None, depth)
-        if missing := [one for one in leading if one not in given and known[one].default is not None]:
-            required = [one for one in missing if not _has_default(known[one])]
-            if required:
-                raise ExpressionError(f"{name} needs {', '.join(required)}: {_call(name, known)}")
+        if required := [one for one in known if one not in given and not _has_default(known[one])]:
+            raise ExpressionError(f"{name} needs {', '.join(required)}: {_call(name, known)}")
         return cls(**given)
 
     def foreign(self, kind: type, name: str, depth: int) -> Any:

@@ -13,8 +13,8 @@ class KerasHinge(PresetLoss):
     card = Card(
         source="keras",
         equation="its code",
-        smooth=True,
-        convex=False,
+        smooth=False,
+        convex=True,
         peers={"Keras": "Hinge"},
         note="Keras 1 did not convert labels: Hinge(targets='zero_one').",
     )

@@ -23,7 +23,8 @@ class MonaiDiceCE(PresetLoss):
         smooth=True,
         convex=False,
         peers={"MONAI": "DiceCELoss"},
-        note="Cross-entropy keeps the background in either case.",
+        note="Cross-entropy keeps the background in either case. With sigmoid=True and several channels MONAI adds a"
+        " softmax cross-entropy of targets that do not exclude each other; here it is that of yes/no questions.",
     )
 
     def meaning(self) -> Loss:
