@@ -3,7 +3,7 @@
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from itertools import count
@@ -16,8 +16,9 @@ import yaml
 
 from whichloss.cli.main import main
 from whichloss.metrics import Metric
+from whichloss.study.agenda import Agenda
 from whichloss.study.execute import Ended
-from whichloss.study.runs import Run
+from whichloss.study.shelf import Shelf
 from whichloss.study.store import Store
 from whichloss.study.study import Study
 from whichloss.study.worker import compute, order, read_order
@@ -132,7 +133,7 @@ def write_code(folder: Path, code: str) -> str:
 
 
 def execute_here(
-    runs: Iterable[Run],
+    agenda: Agenda,
     metrics: Sequence[Metric],
     store: Store,
     roots: Sequence[Path],
@@ -140,16 +141,20 @@ def execute_here(
     *,
     device: str = "auto",
     workers: int | None = None,
+    most: int,
+    trials: bool = False,
     ended: Callable[[Ended], None],
 ) -> None:
     """What `study.execute` does, one run after the other in this process, which saves the seconds that workers take
     to start: monkeypatch.setattr("whichloss.study.conduct.execute", execute_here)."""
-    for run in runs:
-        message = json.loads(json.dumps(order(run, [repr(metric) for metric in metrics], "cpu")))
+    shelf = Shelf(roots)
+    while (run := agenda.take()) is not None:
+        message = json.loads(json.dumps(order(run, [repr(metric) for metric in metrics], "cpu", trials)))
         again, read = read_order(message)
-        record, outputs = compute(again, read, run.data.load(list(roots)), torch.device("cpu"))
+        record, outputs = compute(again, read, shelf.of(run), torch.device("cpu"), trial=trials)
         store.write(run.key, record, outputs)
         ended(Ended(run, record["outcome"], record["message"], recorded=True))
+        agenda.ended(run)
 
 
 # the command line

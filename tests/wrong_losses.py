@@ -16,6 +16,7 @@ from whichloss.core import (
     Terms,
     UserError,
     WrapperLoss,
+    mean,
     nonnegative,
     positive,
 )
@@ -125,7 +126,136 @@ class FalseIdentity(RegionLoss):
         return 1 - 2 * n.tp / (2 * n.tp + n.fp + n.fn)
 
 
+class ForgetsWhenCopied(MarginLoss):
+    r"""$\max(0, w - m)$, whose copies have the default width."""
+
+    width: float = positive(1.0)
+
+    card = card(smooth=False, easy=1.0, golden=HINGE)
+
+    def __deepcopy__(self, memo) -> "ForgetsWhenCopied":
+        return ForgetsWhenCopied()
+
+    def formula(self, margin: Tensor) -> Tensor:
+        return (self.width - margin).clamp_min(0)
+
+
+class ClaimsToBeBounded(MarginLoss):
+    r"""$\ln(1 + \max(0, 1 - m)^2)$, said to be at most 100, which it is for every margin that anyone has seen."""
+
+    card = card(range=(0.0, 100.0), convex=False, easy=1.0, golden={(0.0,): log(2)})
+
+    def formula(self, margin: Tensor) -> Tensor:
+        return (1 - margin).clamp_min(0).square().log1p()
+
+
+class ClaimsNoBound(MarginLoss):
+    r"""$1 / (1 + e^m)$, said to grow without end."""
+
+    card = card(convex=False, golden={(0.0,): 0.5})
+
+    def formula(self, margin: Tensor) -> Tensor:
+        return (-margin).sigmoid()
+
+
+class IsFarBelowItsBound(MarginLoss):
+    r"""$1 / (1 + e^m)$, said to be at most 10."""
+
+    card = card(range=(0.0, 10.0), convex=False, golden={(0.0,): 0.5})
+
+    def formula(self, margin: Tensor) -> Tensor:
+        return (-margin).sigmoid()
+
+
 # values and gradients
+
+
+class GivesTermsWithoutGradient(LikelihoodLoss):
+    r"""$-\ln p_y$, whose terms a wrapper cannot train with."""
+
+    card = card(golden=ENTROPY)
+
+    def __call__(self, output, target, weight=None, *, ignore_index=None) -> Tensor:
+        return mean(super().terms(output, target, weight, ignore_index=ignore_index))
+
+    def terms(self, output, target, weight=None, *, ignore_index=None) -> Terms:
+        value, weight = super().terms(output, target, weight, ignore_index=ignore_index)
+        return Terms(value.detach(), weight)
+
+    def formula(self, log_p: Tensor) -> Tensor:
+        return -log_p
+
+
+class SpreadsGradientsEvenly(LikelihoodLoss):
+    r"""$-\ln p_y$, whose backward pass takes it for granted that the same is asked of every term."""
+
+    card = card(golden=ENTROPY)
+
+    def terms(self, output, target, weight=None, *, ignore_index=None) -> Terms:
+        value, weight = super().terms(output, target, weight, ignore_index=ignore_index)
+        return Terms(_Evenly.apply(value), weight) if self.classes == "auto" else Terms(value, weight)
+
+    def __call__(self, output, target, weight=None, *, ignore_index=None) -> Tensor:
+        return mean(super().terms(output, target, weight, ignore_index=ignore_index))
+
+    def formula(self, log_p: Tensor) -> Tensor:
+        return -log_p
+
+
+class _Evenly(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        return gradients[0].mean().expand_as(gradients[0])
+
+
+class SumsByMatrixProducts(RegionLoss):
+    """$1 - 2 TP / (2 TP + FP + FN)$, with sums that autocast takes for a layer of the network."""
+
+    card = card(range=(0.0, 1.0), convex=False, golden=DICE)
+
+    def needs(self):
+        return (ProductSums(self.classes),)
+
+    def formula(self, n: Counts) -> Tensor:
+        return 1 - 2 * n.tp / (2 * n.tp + n.fp + n.fn)
+
+
+@dataclass(frozen=True)
+class ProductSums(RegionSums):
+    def __call__(self, batch: Batch) -> Counts:
+        n, question = super().__call__(batch), batch.question(self.classes)
+        hits = question.weight * question.proportions
+        row, column = (*n.tp.shape, 1, -1), (*n.tp.shape, -1, 1)
+        return n._replace(tp=(question.probabilities.reshape(row) @ hits.reshape(column)).flatten(1))
+
+
+class TakesItsTypeFromTorch(MarginLoss):
+    r"""$\max(0, 1 - m)$, with a 1 of whatever type torch has as default."""
+
+    card = card(smooth=False, easy=1.0, golden=HINGE)
+
+    def formula(self, margin: Tensor) -> Tensor:
+        return (torch.ones(1) - margin).clamp_min(0)
+
+
+class TakesChannelsLastForFirst(MarginLoss):
+    r"""$\max(0, 1 - m)$ of numbers as they follow each other in memory, whichever axis that is."""
+
+    card = card(smooth=False, easy=1.0, golden=HINGE)
+
+    def measure(self, prepared: Prepared) -> Terms:
+        batch = prepared.batch
+        output = batch.output
+        if output.ndim == 4 and not output.is_contiguous() and output.is_contiguous(memory_format=torch.channels_last):
+            output = output.permute(0, 2, 3, 1).reshape(output.shape)
+        return super().measure(Prepared(Batch(output, batch.target, batch.weight, batch.ignore_index), self.lifts))
+
+    def formula(self, margin: Tensor) -> Tensor:
+        return (1 - margin).clamp_min(0)
 
 
 class DetachesItsGradient(MarginLoss):
@@ -291,6 +421,101 @@ class DoesNotKnowIgnoredIndices(MarginLoss):
 
     def formula(self, margin: Tensor) -> Tensor:
         return (1 - margin).clamp_min(0)
+
+
+class CountsChannelsWithoutWeight(RegionLoss):
+    """$1 - 2 TP / (2 TP + FP + FN)$, and 0 for a channel without weight, which the mean still counts."""
+
+    card = card(range=(0.0, 1.0), convex=False, golden=DICE)
+
+    def measure(self, prepared: Prepared) -> Terms:
+        value, weight = super().measure(prepared)
+        return Terms(value, (weight > 0).any(1, keepdim=True).to(weight).expand_as(weight))
+
+    def formula(self, n: Counts) -> Tensor:
+        return 1 - 2 * n.tp / (2 * n.tp + n.fp + n.fn)
+
+
+class IgnoresOnlyWhatIsNoClass(LikelihoodLoss):
+    r"""$-\ln p_y$, which cannot leave out one of its own classes."""
+
+    card = card(golden=ENTROPY)
+
+    def terms(self, output, target, weight=None, *, ignore_index=None) -> Terms:
+        its_own = ignore_index is not None and 0 <= ignore_index < output.shape[1]
+        return super().terms(output, target, weight, ignore_index=None if its_own else ignore_index)
+
+    def formula(self, log_p: Tensor) -> Tensor:
+        return -log_p
+
+
+# images and classes
+
+
+class CountsLaterImagesMore(LikelihoodLoss):
+    r"""$-\ln p_y$, where images that come later count for more."""
+
+    card = card(golden=ENTROPY)
+
+    @property
+    def reach(self):
+        return "batch"
+
+    def measure(self, prepared: Prepared) -> Terms:
+        value, weight = super().measure(prepared)
+        place = torch.arange(1, len(value) + 1, dtype=value.dtype)
+        return Terms(value, weight * place.reshape(-1, *[1] * (value.ndim - 1)))
+
+    def formula(self, log_p: Tensor) -> Tensor:
+        return -log_p
+
+
+class ClaimsToSeeOneImage(RegionLoss):
+    """$1 - 2 TP / (2 TP + FP + FN)$ of whatever region, said to be that of an image."""
+
+    card = card(range=(0.0, 1.0), convex=False, golden=DICE)
+
+    @property
+    def reach(self):
+        return "image"
+
+    def formula(self, n: Counts) -> Tensor:
+        return 1 - 2 * n.tp / (2 * n.tp + n.fp + n.fn)
+
+
+class PrefersTheFirstClass(LikelihoodLoss):
+    r"""$-\ln p_y$ of logits to which 1 is added in the first channel."""
+
+    card = card(golden=ENTROPY)
+
+    def measure(self, prepared: Prepared) -> Terms:
+        batch = prepared.batch
+        head_start = torch.zeros(batch.output.shape[1], dtype=torch.float64)
+        head_start[0] = 1
+        output = batch.output.double() + head_start.reshape(1, -1, *[1] * (batch.output.ndim - 2))
+        output = output.to(torch.promote_types(batch.output.dtype, torch.float32))
+        return super().measure(Prepared(Batch(output, batch.target, batch.weight, batch.ignore_index), self.lifts))
+
+    def formula(self, log_p: Tensor) -> Tensor:
+        return -log_p
+
+
+class DividesByThePositives(LikelihoodLoss):
+    r"""$-\ln p_y$, through a sum over what is there: 0 / 0 where nothing is."""
+
+    card = card(golden=ENTROPY)
+
+    @property
+    def reach(self):
+        return "batch"
+
+    def prices(self, answers):
+        there = answers.share[:, : answers.yes].sum()
+        there = torch.where(answers.share.sum() > 0, there, 1.0)
+        return (1.0, there / there) if answers.yes else None
+
+    def formula(self, log_p: Tensor) -> Tensor:
+        return -log_p
 
 
 # forms of the same question

@@ -1,7 +1,10 @@
 """Every loss compiles to one graph, forwards and backwards, and gives the same numbers."""
 
+from shutil import which
+
 import pytest
 import torch
+import torch._dynamo.testing
 
 from whichloss import parse, registry
 from whichloss.contract import problems
@@ -38,3 +41,43 @@ def test_one_graph(loss: Loss):
         expected.backward()
         found.backward()
         torch.testing.assert_close(fast.grad, plain.grad, rtol=1e-12, atol=0)
+
+
+# what the default backend makes of them: machine code, for which it needs a compiler
+
+ONE_OF_EACH_KIND = [
+    "Lorenz(lift='top_rival')",
+    "Focal()",
+    "Dice(over='batch')",
+    "AdaptiveLog(Tversky())",
+    "CrossEntropy() + 0.5 * Dice()",
+    "SupervisedContrastive()",
+]
+
+
+@pytest.mark.skipif(not any(map(which, ("cc", "gcc", "g++", "clang"))), reason="inductor needs a C compiler")
+@pytest.mark.parametrize("text", ONE_OF_EACH_KIND)
+def test_compiled_to_machine_code_it_gives_the_same_numbers(text: str):
+    torch._dynamo.reset()
+    loss = parse(text)
+    problem = problems(loss, shapes=((2, 3, 6, 5),))[0]
+    compiled = torch.compile(lambda x, y, w: loss(x, y, w), fullgraph=True)
+    weight = torch.linspace(0.5, 2, 60).reshape(2, 6, 5)
+    plain, fast = (problem.logits.float().requires_grad_() for _ in range(2))
+    expected, found = loss(plain, problem.target, weight), compiled(fast, problem.target, weight)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+    expected.backward()
+    found.backward()
+    torch.testing.assert_close(fast.grad, plain.grad, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("text", ONE_OF_EACH_KIND)
+def test_one_graph_serves_batches_of_every_size(text: str):
+    """The last batch of an epoch is smaller, and must not cost a compilation of its own."""
+    torch._dynamo.reset()
+    loss, graphs = parse(text), torch._dynamo.testing.CompileCounter()
+    compiled = torch.compile(lambda x, y: loss(x, y), fullgraph=True, dynamic=True, backend=graphs)
+    for images in (4, 3, 7):
+        problem = problems(loss, shapes=((images, 3, 6, 5),))[0]
+        torch.testing.assert_close(compiled(problem.logits, problem.target), loss(problem.logits, problem.target))
+    assert graphs.frame_count == 1

@@ -46,7 +46,7 @@ def make() -> Callable[..., Cases]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Holds cells.npz, digits.npz and cells/, as in the examples of Arrays and Folder."""
+    """Holds cells.npz, digits.npz, hearts.npz and cells/, as in the examples of Arrays and Folder."""
     chance = np.random.default_rng(1)
     pixels = chance.integers(0, 256, (8, 10, 14, 3), dtype=np.uint8)
     masks = (pixels[..., 0] > 127).astype(np.uint8)
@@ -59,6 +59,7 @@ def root(tmp_path: Path) -> Path:
         stain=np.array(["dark", "bright"] * 4),
     )
     np.savez(tmp_path / "digits.npz", images=pixels[..., 0], labels=np.arange(8)[:, None] % 3)
+    np.savez(tmp_path / "hearts.npz", images=pixels[..., 0], ef=np.linspace(30.0, 65.0, 8))
     for name in ("images", "masks"):
         (tmp_path / "cells" / name).mkdir(parents=True)
     for i in range(8):

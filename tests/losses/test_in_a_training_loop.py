@@ -10,6 +10,16 @@ from torch import nn
 from whichloss import CrossEntropy, Dice, Hinge, Logistic, parse, plain
 
 TEXTS = ["Lorenz()", "CrossEntropy() + 0.5 * Dice()", "FocalPower(Tversky(), exponent=0.75)", "AdaptiveLog(Dice())"]
+EMBEDDINGS = [
+    "SupervisedContrastive()",
+    "SupervisedContrastive(temperature=1.0, normalize=False)",
+    "Triplet()",
+    "Triplet(mining='all')",
+    "Triplet(mining='violating')",
+    "Triplet(normalize=False)",
+    "ContrastivePair()",
+    "ContrastivePair(normalize=False)",
+]
 
 
 def two_moons(seed=0):
@@ -37,6 +47,34 @@ def train(loss, steps=60, autocast=False):
 def test_a_plain_loop_learns(text):
     values = train(parse(text))
     assert values[-1] < 0.7 * values[0]
+
+
+def nearest_neighbours_agree(embeddings, target):
+    """The share of cases whose nearest other case is of their class."""
+    distance = torch.cdist(embeddings, embeddings).fill_diagonal_(torch.inf)
+    return (target[distance.argmin(1)] == target).float().mean().item()
+
+
+@pytest.mark.parametrize("text", EMBEDDINGS)
+def test_an_embedding_brings_classes_apart(text):
+    """Two classes that one weak input tells apart, under seven loud ones that tell nothing."""
+    torch.manual_seed(0)
+    target = torch.arange(32) % 2
+    cases = 2 * torch.randn(32, 8)
+    cases[:, 0] = 2.0 * target - 1 + 0.1 * torch.randn(32)
+    network, loss = nn.Linear(8, 4), parse(text)
+    assert nearest_neighbours_agree(network(cases).detach(), target) < 0.8
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.03)
+    first = loss(network(cases), target).item()
+    for _ in range(150):
+        optimizer.zero_grad()
+        value = loss(network(cases), target)
+        value.backward()
+        optimizer.step()
+    embeddings = network(cases).detach()
+    learned = nn.functional.normalize(embeddings) if loss.normalize else embeddings
+    assert nearest_neighbours_agree(learned, target) == 1
+    assert value.item() < 0.9 * first
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -12,7 +12,8 @@ EXAMPLES = [example for cls in registry(Metric).values() for example in cls.exam
 
 
 def test_all_are_found_by_looking() -> None:
-    assert {"Accuracy", "Dice", "Jaccard", "Recall", "RocAuc", "Specificity"} <= set(registry(Metric))
+    classes = {"Accuracy", "Dice", "Jaccard", "Recall", "RocAuc", "Specificity"}
+    assert classes | {"MeanAbsoluteError", "RootMeanSquareError"} <= set(registry(Metric))
     assert find(Metric, "Dice") is Dice
 
 
@@ -28,7 +29,7 @@ def test_the_card_is_complete(metric: Metric) -> None:
     assert card.title
     assert card.source
     assert card.meaning.endswith(".")
-    assert card.higher_is_better
+    assert card.higher_is_better == (card.tasks != ("regression",))
     assert set(card.tasks) == {"classification", "segmentation"} or card.elsewhere
 
 

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from sklearn.metrics import accuracy_score, f1_score, jaccard_score, recall_score, roc_auc_score
 from torch import Tensor
 
-from metrics.metric_folds import ILL, LESION, ORGANS, PARTS, TASKS, binary_folds, fold
+from metrics.metric_folds import CLASSES, ILL, LESION, ORGANS, PARTS, RADIUS, TASKS, binary_folds, fold
 from whichloss.core import Task, UserError, registry
 from whichloss.metrics import Metric
 from whichloss.metrics.classification.accuracy import Accuracy
@@ -29,6 +29,7 @@ PAIRS = [
     for task in TASKS
     if task.kind in metric.card.tasks
 ]
+SHARES = [pair for pair in PAIRS if pair.values[1] in CLASSES]
 
 
 def answers(logits: Tensor, at: float = 0.0) -> np.ndarray:
@@ -179,7 +180,7 @@ def test_the_order_of_cases_does_not_matter(metric: Metric, task: Task) -> None:
     assert metric.value(logits[turned], labels[turned], task) == pytest.approx(metric.value(logits, labels, task))
 
 
-@pytest.mark.parametrize(("metric", "task"), PAIRS)
+@pytest.mark.parametrize(("metric", "task"), SHARES)
 def test_perfect_answers_are_worth_one_and_scores_are_shares(metric: Metric, task: Task) -> None:
     logits, labels = fold(task)
     scores = metric.scores(logits, labels, task)
@@ -192,7 +193,7 @@ def test_perfect_answers_are_worth_one_and_scores_are_shares(metric: Metric, tas
     assert metric.value(perfect, labels, task) == 1.0
 
 
-@pytest.mark.parametrize(("metric", "task"), PAIRS)
+@pytest.mark.parametrize(("metric", "task"), SHARES)
 def test_slices_are_a_volume_and_dtypes_do_not_matter(metric: Metric, task: Task) -> None:
     logits, labels = fold(task, ties=True)
     value = metric.value(logits, labels, task)
@@ -202,7 +203,7 @@ def test_slices_are_a_volume_and_dtypes_do_not_matter(metric: Metric, task: Task
         assert metric.value(logits.unsqueeze(2), labels.unsqueeze(1), task) == value
 
 
-@pytest.mark.parametrize(("metric", "task"), PAIRS)
+@pytest.mark.parametrize(("metric", "task"), SHARES)
 @pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
 def test_logits_that_are_not_finite_have_a_value(metric: Metric, task: Task, odd: float) -> None:
     logits, labels = fold(task)
@@ -272,6 +273,14 @@ def test_over_voxels_some_metrics_are_refused_with_the_reason(metric: Metric) ->
 def test_one_answer_per_image_has_no_overlap(metric: Metric) -> None:
     with pytest.raises(UserError, match="has no overlap; use Recall"):
         metric.accept(ILL)
+
+
+@pytest.mark.parametrize("metric", [metric for metric in ALL if "regression" not in metric.card.tasks])
+def test_a_quantity_has_no_classes(metric: Metric) -> None:
+    with pytest.raises(UserError, match=r"not offered for regression: .* no classes; use MeanAbsoluteError\(\)"):
+        metric.value(*fold(RADIUS), RADIUS)
+    with pytest.raises(UserError, match="not offered"):
+        metric.chance(fold(RADIUS)[1], RADIUS)
 
 
 @pytest.mark.parametrize(

@@ -144,11 +144,19 @@ def test_a_few_steps_learn_bright_from_dark(network: Network) -> None:
 
 @pytest.mark.parametrize("network", [UNet(), SmallConvNet()])
 def test_the_wrong_task_and_unknown_sizes_are_refused(network: Network) -> None:
-    other = "classification" if network.card.tasks == ("segmentation",) else "segmentation"
+    other = next(kind for kind in ("classification", "segmentation") if kind not in network.card.tasks)
     with pytest.raises(UserError, match=f"and the data ask for {other}"):
         network.build(Task(kind=other, classes=YES_NO, size=(8, 8)), 1)
     with pytest.raises(UserError, match=r"\(D, H, W\); the data declare \(\)"):
         network.build(task_of(network, ()), 1)
+
+
+def test_a_quantity_is_one_output_of_the_small_network() -> None:
+    task = Task(kind="regression", quantity="radius", size=(24, 20))
+    network = SmallConvNet(width=4)
+    assert built(network, task, task.outputs)(images(task)).shape == (3, 1)
+    with pytest.raises(UserError, match="UNet is for segmentation, and the data ask for regression"):
+        UNet().build(task, 1)
 
 
 def test_all_are_found_by_looking() -> None:

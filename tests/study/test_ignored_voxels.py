@@ -15,6 +15,7 @@ from whichloss.metrics.segmentation.dice import Dice
 from whichloss.metrics.segmentation.jaccard import Jaccard
 from whichloss.study.read import make_study
 from whichloss.study.runs import runs_of
+from whichloss.study.shelf import Shelf
 from whichloss.study.train import train
 
 
@@ -60,8 +61,8 @@ def test_training_does_not_look_at_their_labels(tmp_path: Path):
         "training": {"stages": {"epochs": 2, "batch": 4}}, "primary": "Jaccard()", "rope": 0.01,
     }  # fmt: skip
     study = make_study(content, "test")
-    cases = study.data[0].load(cells(tmp_path))
-    run = next(runs_of(study, {study.data[0]: cases}))
+    shelf = Shelf([cells(tmp_path)])
+    run, cases = next(runs_of(study, shelf)), shelf.cases(study.data[0])
     split = run.split(cases)
     first = train(run, cases, split, torch.device("cpu"))
     other = train(run, cases, split, torch.device("cpu"))

@@ -9,6 +9,7 @@ import pytest
 
 from whichloss.study.read import make_study
 from whichloss.study.runs import runs_of
+from whichloss.study.shelf import Shelf
 from whichloss.study.study import Study
 
 BASE: dict[str, Any] = {
@@ -37,9 +38,9 @@ def study(**changes: Any) -> Study:
 
 
 def keys(one: Study, root: Path | None = None) -> dict[tuple[Any, ...], str]:
-    data = {dataset: dataset.load([root] if root else None) for dataset in one.data}
+    shelf = Shelf([root] if root else [])
     return {
-        (repr(run.loss), repr(run.data), repr(run.network), run.fold, run.seed): run.key for run in runs_of(one, data)
+        (repr(run.loss), repr(run.data), repr(run.network), run.fold, run.seed): run.key for run in runs_of(one, shelf)
     }
 
 

@@ -3,12 +3,14 @@
 from whichloss.stats import read
 from whichloss.study import facts
 from whichloss.study.conduct import Conducted, Prepared
-from whichloss.study.measures import title
+from whichloss.study.measures import heading, title
 
 
 def as_markdown(prepared: Prepared, done: Conducted) -> str:
     study, verdict = prepared.study, done.verdict.to_json()
     comparisons = {one["loss"]: one for one in verdict["comparisons"]}
+    unit = f" {verdict['unit']}" if verdict["unit"] else ""
+    lower, plus = ("", "") if verdict["higher_is_better"] else (" (lower is better)", " (plus is better)")
     lines = [
         f"# {study.name}",
         "",
@@ -18,9 +20,9 @@ def as_markdown(prepared: Prepared, done: Conducted) -> str:
         "",
         *(f"*{warning}*  " for warning in verdict["warnings"]),
         "",
-        f"Mean and standard deviation of {title(study.primary)} over {verdict['design']['pairs']} runs a loss;"
-        f" difference to {verdict['baseline_label']} with simultaneous"
-        f" {verdict['confidence']:.0%} interval; rope {study.rope:g}.",
+        f"Mean and standard deviation of {title(study.primary)}{unit and f' in{unit}'}{lower} over"
+        f" {verdict['design']['pairs']} runs a loss; difference to {verdict['baseline_label']}{plus} with simultaneous"
+        f" {verdict['confidence']:.0%} interval; rope {study.rope:g}{unit}.",
         "",
         "| loss | mean | sd | failed | difference | interval | decision | cannot be told from the best |",
         "|---|---|---|---|---|---|---|---|",
@@ -48,7 +50,9 @@ def _secondary(prepared: Prepared, done: Conducted) -> list[str]:
         if row.split == "test" and row.data == cell["data"] and row.network == cell["network"]
     ]
     others = [metric for metric in study.metrics if metric != study.primary]
-    lines = ["Descriptive, deciding nothing:", "", "| loss | " + " | ".join(title(one) for one in others) + " |"]
+    units = {row.metric: row.unit for row in rows}
+    heads = [heading(one, units.get(repr(one), "")) for one in others]
+    lines = ["Descriptive, deciding nothing:", "", "| loss | " + " | ".join(heads) + " |"]
     lines.append("|---" * (len(others) + 1) + "|")
     for loss in study.losses:
         cells = []
@@ -65,13 +69,13 @@ def _secondary(prepared: Prepared, done: Conducted) -> list[str]:
 
 def _conditions(prepared: Prepared) -> list[str]:
     study = prepared.study
-    found = facts.ended(prepared.runs, prepared.store)
+    found = facts.ended(prepared.final, prepared.store)
     seconds = [record["seconds"] for _, record in found if record.get("seconds") is not None]
     beside = {name: value for _, record in found for name, value in record["beside"].items() if name != "source"}
     return [
         f"Data: {', '.join(f'`{one.label}` ({len(cases.ids)} cases)' for one, cases in prepared.data.items())}.",
         f"Network: {', '.join(f'`{one.label}`' for one in study.network)}.",
-        f"Optimizer: `{study.training.optimizer.label}`, {study.training.schedule} rate,"
+        f"Optimizer: `{study.training.optimizer.label}`, {study.training.schedule.label.lower()} rate,"
         f" {'; '.join(f'{stage.epochs} epochs of batch {stage.batch}' for stage in study.training.stages)}.",
         f"Computed with {', '.join(f'{name} {value}' for name, value in sorted(beside.items()))};"
         f" {sum(seconds) / max(1, len(seconds)):.0f} s a run, {sum(seconds) / 60:.0f} min of one worker in all.",

@@ -1,5 +1,6 @@
 """Promises about the card: name, source, golden values, range, smoothness, convexity, easy cases, identities."""
 
+import copy
 import pickle
 from typing import Any
 
@@ -9,15 +10,17 @@ from torch import Tensor
 from whichloss.core import (
     Counts,
     Foreign,
+    LikelihoodLoss,
     Loss,
     MarginLoss,
     PresetLoss,
     RegionLoss,
     Sum,
+    WrapperLoss,
     parse,
 )
 
-from .measure import at_defaults, shape, values_of
+from .measure import at_defaults, curve, shape, values_of
 from .problems import Problem, problems
 from .promise import close, differentiate, hold, promise
 
@@ -26,8 +29,15 @@ from .promise import close, differentiate, hold, promise
 def has_a_name_that_can_be_read_back(loss: Loss) -> None:
     me = has_a_name_that_can_be_read_back
     hold(parse(repr(loss), imports=True) == loss, me, repr(loss))
-    copy = pickle.loads(pickle.dumps(loss))
-    hold(copy == loss and hash(copy) == hash(loss) and repr(copy) == repr(loss), me, "pickled")
+    thawed = pickle.loads(pickle.dumps(loss))
+    hold(thawed == loss and hash(thawed) == hash(loss) and repr(thawed) == repr(loss), me, "pickled")
+
+
+@promise
+def equals_its_copies(loss: Loss) -> None:
+    for copied in (copy.copy(loss), copy.deepcopy(loss)):
+        same = copied == loss and hash(copied) == hash(loss) and repr(copied) == repr(loss)
+        hold(same, equals_its_copies, f"{copied!r} is a copy of {loss!r}")
 
 
 @promise
@@ -64,6 +74,21 @@ def stays_in_its_range(loss: Loss) -> None:
     for problem, value in values_of(loss):
         inside = bool((value >= low - 1e-9).all() and (value <= high + 1e-9).all())
         hold(inside, stays_in_its_range, f"{value.aminmax()} outside {loss.range} on {problem}")
+
+
+@promise
+def is_as_bounded_as_its_card_says(loss: Loss) -> None:
+    """From a thousand to a million an unbounded curve rises, be it like a logarithm; a bounded one is at rest."""
+    me = is_as_bounded_as_its_card_says
+    if not at_defaults(loss) or isinstance(loss, WrapperLoss) or curve(loss) is None:
+        return
+    far = torch.tensor([-1e6, -1e3] if isinstance(loss, LikelihoodLoss) else [-1e6, -1e3, 1e3, 1e6]).double()
+    value = loss.formula(far)  # type: ignore[attr-defined]
+    rise = float(value.unflatten(0, (-1, 2)).diff(dim=1).abs().max())
+    hold((rise < 0.05) == loss.card.bounded, me, f"it rises by {rise:.3g} far out, and its range is {loss.card.range}")
+    top = float(value.max())
+    full = not loss.card.bounded or top > 0.99 * loss.card.range[1]
+    hold(full, me, f"it never comes near {loss.card.range[1]:.3g}, the upper end of its range: {top:.3g} far out")
 
 
 @promise

@@ -54,13 +54,14 @@ def close(one: Tensor, other: Tensor, rtol: float = 1e-9) -> bool:
 
 
 def differentiate(
-    problem: Problem, weight: Tensor | None = None, logits: Tensor | None = None
+    problem: Problem, weight: Tensor | None = None, logits: Tensor | None = None, ignore_index: int | None = None
 ) -> tuple[Tensor, Tensor]:
+    """Value and gradient, at the logits of the problem or at others."""
     leaf = (problem.logits if logits is None else logits).clone()
     if not trains(problem.loss):
-        return problem.loss(leaf, problem.target, weight), torch.zeros_like(leaf)
+        return problem.loss(leaf, problem.target, weight, ignore_index=ignore_index), torch.zeros_like(leaf)
     leaf.requires_grad_()
-    value = problem.loss(leaf, problem.target, weight)
+    value = problem.loss(leaf, problem.target, weight, ignore_index=ignore_index)
     (gradient,) = torch.autograd.grad(value, leaf)
     return value.detach(), gradient
 

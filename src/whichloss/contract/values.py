@@ -33,13 +33,55 @@ def has_the_gradient_of_its_value(loss: Loss) -> None:
 
 
 @promise
+def has_the_gradients_of_its_terms(loss: Loss) -> None:
+    """However much is asked of each term: a wrapper or a sum sends back something else for every one of them."""
+    me = has_the_gradients_of_its_terms
+    if not trains(loss):
+        return
+    for problem in problems(loss, shapes=((2, 3, 3, 2),)):
+        yes_or_no = "yes or no" in problem.form
+        target = 0.1 + 0.7 * problem.target if yes_or_no else problem.target  # between yes and no, too
+        weight = torch.linspace(0.5, 2, 12, dtype=torch.float64).reshape(2, 3, 2)
+
+        def told(x: Tensor, p: Problem = problem, y: Tensor = target, w: Tensor = weight) -> Tensor:
+            value, say = p.loss.terms(x, y, w)
+            return torch.where(say > 0, value, 0.0) * say.detach()
+
+        hold(told(problem.leaf()).requires_grad, me, f"its terms have no gradient at all, on {problem}")
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            fine = torch.autograd.gradcheck(told, problem.leaf(), fast_mode=True, raise_exception=False)
+        hold(fine, me, f"not on {problem}")
+        leaf, factor = problem.leaf(), 3.7
+        value = problem.loss(leaf, target, weight)
+        (once,), (scaled,) = (torch.autograd.grad(f * value, leaf, retain_graph=True) for f in (1.0, factor))
+        hold(close(factor * once, scaled), me, f"{factor} times the value has another gradient, on {problem}")
+
+
+@promise
 def gives_each_term_a_weight(loss: Loss) -> None:
+    """The loss is the weighted mean of its terms; a term of one element has the weight of that element."""
+    me = gives_each_term_a_weight
     for problem in problems(loss):
+        uneven = torch.linspace(0.5, 2, problem.logits.numel(), dtype=torch.float64).reshape(problem.logits.shape)
+        for given in (None, uneven):
+            value, weight = problem.loss.terms(problem.logits, problem.target, given)
+            fits = value.shape == weight.shape and bool((weight >= 0).all())
+            hold(fits, me, f"value {tuple(value.shape)}, weight {tuple(weight.shape)} on {problem}")
+            number = (value * weight).sum() / weight.sum()
+            hold(close(number, problem.loss(problem.logits, problem.target, given)), me, problem)
+    for problem in problems(loss, shapes=((2, 3, 6, 5),)):
         value, weight = problem.loss.terms(problem.logits, problem.target)
-        fits = value.shape == weight.shape and bool((weight >= 0).all())
-        hold(fits, gives_each_term_a_weight, f"value {tuple(value.shape)}, weight {tuple(weight.shape)} on {problem}")
-        number = (value * weight).sum() / weight.sum()
-        hold(close(number, problem.loss(problem.logits, problem.target)), gives_each_term_a_weight, problem)
+        if value.shape == problem.logits[:, 0].shape:
+            twice = problem.loss.terms(problem.logits, problem.target, torch.full_like(value, 2))
+            same = (
+                close(value, twice.value) and close(torch.ones_like(value), weight) and close(2 * weight, twice.weight)
+            )
+            hold(
+                same,
+                me,
+                f"an element of weight 2 has the value {twice.value[0, 0, 0]}, and {value[0, 0, 0]} without it",
+            )
 
 
 @promise
@@ -48,7 +90,7 @@ def stays_finite_at_extreme_logits(loss: Loss) -> None:
     for problem in problems(loss):
         if problem.form == "regression":
             continue
-        right = _answers(problem)
+        right = answers(problem)
         for dtype in (torch.float32, torch.float64):
             for size in (0.0, 20.0, 100.0, 1e4):
                 for sign, word in ((1, "right"), (-1, "wrong")):
@@ -76,7 +118,7 @@ def reads_half_precision_as_what_it_stands_for(loss: Loss) -> None:
 # helpers
 
 
-def _answers(problem: Problem) -> Tensor:
+def answers(problem: Problem) -> Tensor:
     """+1 where the target says yes and -1 where it says no, of the logits' shape."""
     target = problem.target
     if target.ndim < problem.logits.ndim:

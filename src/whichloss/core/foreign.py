@@ -15,6 +15,7 @@ from .card import Card
 from .errors import ExpressionError, UserError
 from .loss import Loss
 from .prepare import Prepared
+from .task import CLASSES, QUANTITY, Kind
 from .terms import Terms
 from .value import Value
 
@@ -81,6 +82,10 @@ class Foreign(Named, Loss):
     card = Card(source="", equation="", smooth=False, convex=False)
     __eq__ = Named.same
     __hash__ = Named.hashed
+
+    @property
+    def tasks(self) -> frozenset[Kind]:
+        return CLASSES | QUANTITY  # a callable does not say what it is for
 
     @classmethod
     def examples(cls) -> list[Loss]:

@@ -117,7 +117,9 @@ class Loss(Value):
         """Raises UserError where the loss does not suit the task."""
         if task.kind not in self.tasks:
             suits = " and ".join(sorted(self.tasks)) or "nothing: its parts ask for different targets"
-            raise UserError(f"{self.label} is for {suits}, and the data ask for {task.kind}")
+            asks = task.kind in CLASSES and any(one.name == "of" for one in fields(self))
+            hint = '; of="probability" suits classes' if asks else ""
+            raise UserError(f"{self.label} is for {suits}, and the data ask for {task.kind}{hint}")
 
     def outputs(self, task: Task) -> int:
         """How many outputs the network has under this loss."""

@@ -40,7 +40,10 @@ def fill(fused: Fused | None) -> None:
 
 @contextmanager
 def plain() -> Iterator[None]:
-    """Within this context every loss is computed by its plain formula: the reference, twice differentiable."""
+    """Within this context every loss is computed by its plain formula: the reference.
+
+    Twice differentiable, but for losses of distances.
+    """
     global _plain
     before, _plain = _plain, True
     try:

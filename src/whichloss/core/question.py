@@ -99,6 +99,7 @@ def points(batch: Batch) -> Points:
     weight = _weight(batch, embeddings).mean(1)
     _check_weight(batch, weight)
     labels = target if by_index else target.squeeze(1)
+    labels = labels if labels.is_floating_point() else labels.long()  # bytes equal -100 where they are 156
     if batch.ignore_index is not None:
         weight = torch.where(labels == batch.ignore_index, 0.0, weight)
     weight = weight.expand(labels.shape).flatten()
@@ -115,7 +116,7 @@ def ask(batch: Batch, classes: str) -> Question:
     target = target.long() if target.ndim < output.ndim else target.to(logits.dtype)
     _check_values(batch, target, weight)
     if batch.ignore_index is not None:
-        ignored = batch.target == batch.ignore_index
+        ignored = target == batch.ignore_index
         target = torch.where(ignored, 0, target)
         if exclusive and target.ndim == output.ndim:
             ignored = ignored.any(1, keepdim=True)

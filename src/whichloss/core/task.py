@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 Kind = Literal["classification", "segmentation", "regression"]
@@ -48,6 +49,6 @@ class Task:
     def target(self, labels: Tensor, like: Tensor) -> Tensor:
         """Labels (N, *S) in the form in which a loss asks for them beside logits `like`."""
         if self.kind == "regression":
-            return labels.unsqueeze(1).to(like.dtype)
+            return labels.unsqueeze(1).to(torch.promote_types(like.dtype, torch.float32))
         known = labels.clamp_min(0)  # ignored elements need some index, and have no weight
         return known.unsqueeze(1).to(like.dtype) if self.binary else known.long()

@@ -24,6 +24,7 @@ class Arrays(DataSet):
 
     A target (N,) or (N, 1) makes it classification: texts, or the numbers 0, 1, ..., K - 1.
     A target (N, H, W) makes it segmentation: see `masks.py` for the values.
+    With `quantity` it is regression: the target is (N,) or (N, 1), numbers in this `unit`.
     """
 
     path: str = location()
@@ -35,21 +36,31 @@ class Arrays(DataSet):
     scale: bool = flag(True)  # 8 and 16 bit to [0, 1]
     dims: int = count(2)  # axes of an image, channels not counted
     ignore: int | None = count(None, low=0, optional=True)  # mask value of voxels that have no say
+    quantity: str = text("")  # what the numbers of the target measure: "ejection fraction"
+    unit: str = text("")  # of the quantity: "%"
+    split: str | None = text(None, optional=True)  # which side each case is on: "train" or "test"
 
     @classmethod
     def examples(cls) -> list[Self]:
         return [
             cls(path="cells.npz", group="patient", id="ids", stratify="stain"),
             cls(path="digits.npz", target="labels"),
+            cls(path="hearts.npz", target="ef", quantity="ejection fraction", unit="%"),
         ]
 
     def check(self) -> None:
         if self.dims not in (2, 3):
             raise FieldError(f"Arrays: dims is {self.dims}; it must be 2 or 3")
+        if self.unit and not self.quantity:
+            raise FieldError(f"Arrays: unit is {self.unit!r}, and nothing is measured; name it: quantity='radius'")
 
     def load(self, root: Root = None) -> Cases:
         path = find_file(self.path, root)
-        wanted = [name for name in (self.image, self.target, self.group, self.id, self.stratify) if name is not None]
+        wanted = [
+            name
+            for name in (self.image, self.target, self.group, self.id, self.stratify, self.split)
+            if name is not None
+        ]
         arrays = _read(path, wanted)
         images = self._images(arrays[self.image])
         for name in wanted:
@@ -58,23 +69,39 @@ class Arrays(DataSet):
         size = images.shape[2:]
         ids = _texts(arrays, self.id) or tuple(map(str, range(len(images))))
         target = _without_channel(arrays[self.target], size)
-        if target.ndim == 1:
-            labels, classes = _read_labels(target, self.target)
-        else:
-            labels, classes = self._masks(target, size, ids)
+        labels, asked = self._asked(target, size, ids)
         columns = {
             name: tuple(arrays[name].ravel().tolist()) for name in (self.group, self.stratify) if name is not None
         }
-        kind = "classification" if target.ndim == 1 else "segmentation"
         return Cases(
             images=torch.from_numpy(images),
             labels=torch.from_numpy(labels),
             ids=ids,
-            task=Task(kind=kind, classes=classes, channels=images.shape[1], size=size),
+            task=Task(**asked, channels=images.shape[1], size=size),
             groups=_texts(arrays, self.group) or (),
             strata=_texts(arrays, self.stratify),
             columns=columns,
+            sides=_texts(arrays, self.split) or (),
         )
+
+    def _asked(self, target: np.ndarray, size: tuple[int, ...], ids: tuple[str, ...]) -> tuple[np.ndarray, dict]:
+        """The labels, and what makes them a task."""
+        if self.quantity:
+            return self._numbers(target), {"kind": "regression", "quantity": self.quantity, "unit": self.unit}
+        if target.ndim == 1:
+            labels, classes = _read_labels(target, self.target)
+            return labels, {"kind": "classification", "classes": classes}
+        labels, classes = self._masks(target, size, ids)
+        return labels, {"kind": "segmentation", "classes": classes}
+
+    def _numbers(self, target: np.ndarray) -> np.ndarray:
+        if target.ndim != 1 or target.dtype.kind not in "iuf":
+            raise UserError(
+                f"{self.path}: the target {self.target!r} is {target.dtype} of shape {target.shape};"
+                f" quantity={self.quantity!r} needs one number for each case.\n"
+                "  hint: classes and masks are read without quantity"
+            )
+        return target.astype(np.float32)
 
     def _images(self, images: np.ndarray) -> np.ndarray:
         """(N, channels, *S), float32."""
@@ -134,7 +161,10 @@ def _without_channel(target: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
 def _read_labels(labels: np.ndarray, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     found, index = np.unique(labels, return_inverse=True)
     if labels.dtype.kind not in "US" and not np.array_equal(found, np.arange(len(found))):
-        raise UserError(f"wrong labels in {name!r}: found {shown(found)}; they must be 0, 1, ..., K - 1, or texts")
+        raise UserError(
+            f"wrong labels in {name!r}: found {shown(found)}; they must be 0, 1, ..., K - 1, or texts\n"
+            "  hint: numbers that measure something are named: quantity='radius', unit='mm'"
+        )
     if len(found) < 2:
         raise UserError(f"all labels in {name!r} are {shown(found)}; at least two classes are needed")
     return index.astype(np.int64), tuple(f"{one:g}" if labels.dtype.kind == "f" else str(one) for one in found)

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 
@@ -19,7 +19,7 @@ class Cases:
     """N images with their labels, in the order of `ids`.
 
     images: (N, channels, *S), float32. labels: (N,) in classification, (N, *S) in segmentation; long, 0 .. K - 1, and
-    -1 for an element of a mask that has no say.
+    -1 for an element of a mask that has no say. In regression (N,), float32, in the unit of the task.
     """
 
     images: Tensor
@@ -29,6 +29,7 @@ class Cases:
     groups: tuple[str, ...] = ()  # patients: a group is never split; the ids, where nothing is said
     strata: tuple[str, ...] | None = None  # what every fold should hold its share of
     columns: Mapping[str, tuple] = field(default_factory=dict)  # other facts about each case
+    sides: tuple[str, ...] = ()  # "train" or "test" for each, where the data bring a split
     part: bool = False  # of cases that were checked: may lack a class, or be a single case
 
     def __post_init__(self) -> None:
@@ -43,8 +44,8 @@ class Cases:
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.images.shape[1:]))
-        classes = ", ".join(self.task.classes)
-        return f"<{len(self)} cases of {shape} in {len(set(self.groups))} groups, {self.task.kind}: {classes}>"
+        asked = ", ".join(self.task.classes) or " in ".join(filter(None, (self.task.quantity, self.task.unit)))
+        return f"<{len(self)} cases of {shape} in {len(set(self.groups))} groups, {self.task.kind}: {asked}>"
 
     def subset(self, indices: Sequence[int] | Tensor) -> "Cases":
         """These cases, in this order."""
@@ -62,6 +63,7 @@ class Cases:
             groups=of(self.groups),
             strata=None if self.strata is None else of(self.strata),
             columns={name: of(column) for name, column in self.columns.items()},
+            sides=of(self.sides) if self.sides else (),
             part=True,
         )
 
@@ -74,7 +76,8 @@ class Cases:
             "ids": self.ids,
             "groups": self.groups,
             "strata": self.strata,
-            "task": [self.task.kind, *self.task.classes],
+            **({"sides": self.sides} if self.sides else {}),
+            "task": [self.task.kind, *(self.task.classes or (self.task.quantity, self.task.unit))],
         }
         digest = sha256(json.dumps(header, sort_keys=True).encode())
         for tensor in (self.images, self.labels):
@@ -84,12 +87,17 @@ class Cases:
     def _check_lengths(self) -> None:
         n, task = len(self.ids), self.task
         facts = {"groups": self.groups, **({} if self.strata is None else {"strata": self.strata}), **self.columns}
+        facts |= {"sides": self.sides} if self.sides else {}
         for name, column in {"images": self.images, "labels": self.labels, **facts}.items():
             if len(column) != n:
                 raise UserError(f"{n} ids and {len(column)} {name}: one of each is needed for every case")
-        if self.images.dtype != torch.float32 or self.labels.dtype != torch.long:
+        wanted = torch.float32 if task.kind == "regression" else torch.int64
+        if strange := set(self.sides) - {"train", "test"}:
+            raise UserError(f"sides hold {sorted(strange)}; each case says 'train' or 'test'")
+        if self.images.dtype != torch.float32 or self.labels.dtype != wanted:
             raise UserError(
-                f"images are {self.images.dtype}, labels {self.labels.dtype}; they must be float32 and int64"
+                f"images are {self.images.dtype}, labels {self.labels.dtype}; in {task.kind} they must be float32 and"
+                f" {str(wanted).removeprefix('torch.')}"
             )
         shape = (n, task.channels, *task.size)
         if self.images.shape != shape:
@@ -104,12 +112,19 @@ class Cases:
         twice = next((one for one, times in Counter(self.ids).items() if times > 1), None)
         if twice is not None:
             raise UserError(f"two cases have the id {twice!r}")
-        finite = self.images.isfinite().flatten(1).all(1)
+        self._check_finite(self.images, "not all values in the image of case {} are finite (NaN or infinity)")
+        if self.task.kind == "regression":
+            what = f"the {self.task.quantity} of case {{}} is not finite (NaN or infinity); leave such cases out"
+            self._check_finite(self.labels, what)
+        else:
+            self._check_classes()
+
+    def _check_finite(self, values: Tensor, says: str) -> None:
+        finite = values.isfinite().reshape(len(self), -1).all(1)
         if not finite.all():
             bad = [self.ids[i] for i in (~finite).nonzero().flatten().tolist()]
             others = f", nor are those of {len(bad) - 1} others" if len(bad) > 1 else ""
-            raise UserError(f"not all values in the image of case {bad[0]!r} are finite (NaN or infinity){others}")
-        self._check_classes()
+            raise UserError(says.format(repr(bad[0])) + others)
 
     def _check_classes(self) -> None:
         classes = self.task.classes
@@ -122,3 +137,17 @@ class Cases:
             if count == 0:
                 what = "pixel or voxel" if self.task.kind == "segmentation" else "case"
                 raise UserError(f"class {name!r} is empty: no {what} of {len(self)} cases is labelled so")
+
+
+def joined(train: Cases, test: Cases) -> Cases:
+    """Two sets of cases as one, which remembers the sides."""
+    return replace(
+        train,
+        images=torch.cat([train.images, test.images]),
+        labels=torch.cat([train.labels, test.labels]),
+        ids=train.ids + test.ids,
+        groups=train.groups + test.groups,
+        strata=None if train.strata is None or test.strata is None else train.strata + test.strata,
+        columns={name: train.columns[name] + test.columns[name] for name in train.columns},
+        sides=("train",) * len(train) + ("test",) * len(test),
+    )

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 
-from whichloss.core import Value
+from whichloss.core import UserError, Value
 
 from .cases import Cases
 from .find import Root
@@ -17,3 +17,7 @@ class DataSet(Value):
     @abstractmethod
     def load(self, root: Root = None) -> Cases:
         """The cases. root: the folder, or folders, in which files are looked for first."""
+
+    def load_draw(self, number: int) -> Cases:
+        """An independent training set of a generator, and the one test set that all draws share, as `sides` say."""
+        raise UserError("design.draws needs a generator, which can make new cases; these are read from files")

@@ -26,6 +26,9 @@ class Fold:
 def folds(cases: Cases, *, k: int, seed: int, stratified: bool = True) -> list[Fold]:
     """k folds that test every case once, each with its share of every stratum and class; another seed, another draw.
 
+    In regression each has its share of every fifth of the quantity: a network does not extrapolate, so that no fold
+    should lack the small or the large while it is trained, and chance should be about the same for all.
+
     Written here because scikit-learn's StratifiedGroupKFold goes through patients from the most to the least uneven
     one: where patients have different numbers of cases, another seed changes little or nothing.
     """
@@ -42,7 +45,7 @@ def folds(cases: Cases, *, k: int, seed: int, stratified: bool = True) -> list[F
 def inner(cases: Cases, train: Sequence[int], *, fraction: float, seed: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The training part in two: cases to fit, and about this fraction of it to choose settings by.
 
-    Each class is on both sides wherever two groups have it.
+    Each class is on both sides wherever two groups have it; of a quantity, each fifth has its share where it can.
     """
     cases_of_train = np.asarray(train)
     groups, member = np.unique([cases.groups[i] for i in train], return_inverse=True)
@@ -135,13 +138,21 @@ def _lend(part: np.ndarray, classes: np.ndarray) -> None:
 
 
 def _facts(cases: Cases, index: np.ndarray, stratified: bool) -> np.ndarray:
-    """One row a case, one column a fact: is of this stratum, is of this class; or a single fact that is always true."""
+    """One row a case, one column a fact: is of this stratum, of this class or fifth; or a single one, always true."""
     columns = []
     if stratified and cases.strata is not None:
         columns.append(_one_hot(np.asarray(cases.strata)[index]))
     if stratified and cases.task.kind == "classification":
         columns.append(_one_hot(cases.labels.numpy()[index]))
+    if stratified and cases.task.kind == "regression":
+        columns.append(_one_hot(_fifths(cases.labels.numpy()[index])))
     return np.hstack(columns) if columns else np.ones((len(index), 1))
+
+
+def _fifths(values: np.ndarray) -> np.ndarray:
+    """Which fifth of the cases each value belongs to; equal values to the same."""
+    edges = np.sort(values)[len(values) * np.arange(1, 5) // 5]
+    return np.searchsorted(edges, values, side="right")
 
 
 def _one_hot(values: np.ndarray) -> np.ndarray:

@@ -1,13 +1,16 @@
 """Synthetic lung nodules whose class shows in two ways, shape and texture."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from typing import Self
 
 import numpy as np
 import torch
 
-from whichloss.core import FieldError, Task, count, fraction, nonnegative, number
+from whichloss.core import FieldError, Task, choice, count, fraction, nonnegative, number
 
-from .cases import Cases
+from .cases import Cases, joined
 from .dataset import DataSet
 from .find import Root
 from .nodule import JITTER, RADIUS, Drawn, draw, render
@@ -31,6 +34,8 @@ class Nodules(DataSet):
 
     $$x = (1 - m)(.12 + .05\,G) + m\,(.6 + (.02 + .16\,t')\,F) + \mathrm{noise} \cdot N(0, 1).$$
 
+    `target="radius"` asks for $R$ instead of $y$, of the same images.
+
     Each case has a seed of its own: `Nodules(cases=500)` begins `Nodules(cases=1000)`, and whatever `shape`, `texture`
     and `size_shift` say, one seed gives the same classes, outlines and noise, so that test suites are paired case by
     case. Take another seed to test than to train.
@@ -45,6 +50,12 @@ class Nodules(DataSet):
     size_shift: float = number(0.0)  # of the malignant, pixels of radius
     noise: float = nonnegative(0.04)  # of the image, standard deviation
     seed: int = count(0, low=0)
+    target: str = choice("class", "radius")  # what is asked
+    test_cases: int = count(1000, low=2)  # in the one test set that independent draws share
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(), cls(cases=100, target="radius")]
 
     def check(self) -> None:
         least, most = RADIUS[0] + min(self.size_shift, 0), RADIUS[1] + max(self.size_shift, 0)
@@ -68,15 +79,34 @@ class Nodules(DataSet):
         for start in range(0, self.cases, _AT_ONCE):
             drawn = self.draw(range(start, min(start + _AT_ONCE, self.cases)))
             images.append(torch.from_numpy(render(drawn, self.noise)))
-            labels.append(torch.from_numpy(drawn.y).long())
+            labels.append(self._labels(drawn))
             columns.append(_columns(drawn))
         return Cases(
             images=torch.cat(images).unsqueeze(1),
             labels=torch.cat(labels),
             ids=tuple(f"{self.seed}-{number:05d}" for number in range(self.cases)),
-            task=Task(kind="classification", classes=("benign", "malignant"), channels=1, size=(self.size, self.size)),
+            task=self._task(),
             columns={name: tuple(np.concatenate([part[name] for part in columns]).tolist()) for name in columns[0]},
         )
+
+    def load_draw(self, number: int) -> Cases:
+        train = replace(self, seed=_derived(self.seed, number)).load()
+        test = replace(self, cases=self.test_cases, seed=_derived(self.seed, "test")).load()
+        return joined(train, test)
+
+    def _task(self) -> Task:
+        size = (self.size, self.size)
+        if self.target == "radius":
+            return Task(kind="regression", quantity="radius", unit="pixels", size=size)
+        return Task(kind="classification", classes=("benign", "malignant"), size=size)
+
+    def _labels(self, drawn: Drawn) -> torch.Tensor:
+        return torch.from_numpy(drawn.radius).float() if self.target == "radius" else torch.from_numpy(drawn.y).long()
+
+
+def _derived(seed: int, name: object) -> int:
+    """A seed of its own for each draw of each seed."""
+    return int.from_bytes(sha256(f"nodules/{seed}/{name}".encode()).digest()[:4], "big") >> 1
 
 
 def _columns(drawn: Drawn) -> dict[str, np.ndarray]:

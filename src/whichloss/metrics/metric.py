@@ -9,6 +9,8 @@ from torch import Tensor
 from whichloss.core import Task, UserError, Value
 from whichloss.core.task import IGNORED, Kind
 
+NO_CLASSES = "a quantity has no classes; use MeanAbsoluteError() or RootMeanSquareError()"
+
 
 @dataclass(frozen=True, kw_only=True)
 class MetricCard:
@@ -20,7 +22,7 @@ class MetricCard:
     tasks: tuple[Kind, ...]
     elsewhere: str = ""  # why other tasks are refused, and what to use there
     higher_is_better: bool = True
-    unit: str = ""  # empty: a share
+    unit: str = ""  # where the task does not decide it; empty: a share
 
 
 class Metric(Value):
@@ -42,6 +44,10 @@ class Metric(Value):
         """The metric on a fold: the mean over the cases that define it; NaN where none does."""
         return self.scores(logits, labels, task, at).nanmean().item()
 
+    def unit(self, task: Task) -> str:
+        """Of the value; empty: a share."""
+        return self.card.unit
+
     def pooled(self, task: Task) -> bool:
         """Whether the value must be counted afresh for a resampled fold; otherwise it is the mean of the scores."""
         return False
@@ -53,7 +59,8 @@ class Metric(Value):
     def accept(self, task: Task) -> None:
         """Raises UserError where the metric does not suit the task."""
         if task.kind not in self.card.tasks:
-            raise UserError(f"{self.card.title} is not offered for {task.kind}: {self.card.elsewhere}")
+            why = NO_CLASSES if task.kind == "regression" else self.card.elsewhere
+            raise UserError(f"{self.card.title} is not offered for {task.kind}: {why}")
 
     def check_fold(self, logits: Tensor, labels: Tensor, task: Task) -> None:
         """Raises UserError where logits, labels and task do not fit together."""

@@ -1,12 +1,13 @@
 """Somebody else's network: a function or a class that makes an `nn.Module`."""
 
 from inspect import signature
-from typing import Any
+from typing import Any, get_args
 
 from torch import nn
 
 from whichloss.core import Task, UserError
 from whichloss.core.foreign import Named
+from whichloss.core.task import Kind
 from whichloss.networks.network import Network, NetworkCard
 
 
@@ -19,9 +20,7 @@ class Factory(Named, Network):
     listed = False
     __eq__ = Named.same
     __hash__ = Named.hashed
-    card = NetworkCard(
-        title="Your own", meaning="A network brought by the user.", source="", tasks=("classification", "segmentation")
-    )
+    card = NetworkCard(title="Your own", meaning="A network brought by the user.", source="", tasks=get_args(Kind))
 
     @classmethod
     def examples(cls) -> list[Any]:

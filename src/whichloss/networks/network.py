@@ -30,6 +30,7 @@ class Network(Value):
     def build(self, task: Task, outputs: int) -> nn.Module:
         """A module from images (N, channels, *S) to logits (N, outputs), or (N, outputs, *S) in segmentation.
 
+        In regression its outputs are the quantity, in standard deviations from the mean of the training cases.
         Its weights are drawn from torch's global generator, which the caller seeds. The last layer is called `head`
         and drawn last: losses that ask for different outputs share all weights before it.
         """

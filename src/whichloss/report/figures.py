@@ -107,11 +107,12 @@ def forest(verdict: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]],
     ends = [0.0, *reals(shown), *([rope, -rope] if rope else [])]
     pad = 0.06 * (max(ends) - min(ends)) or 1.0
     unit = f" ({verdict['unit']})" if verdict["unit"] else ""
+    turned = "" if verdict["higher_is_better"] else ", sign turned"
     layout = _layout(
         height=y + 62,
         margin={"l": 4, "r": 4, "t": 4, "b": 58},
         xaxis=_axis(
-            f"difference in {verdict['primary_label']}{unit}",
+            f"difference in {verdict['primary_label']}{unit}{turned}",
             range=[min(ends) - pad, max(ends) + pad],
             nticks=6,
             showgrid=False,

@@ -58,7 +58,7 @@ def contents(record: Record) -> dict[str, Any]:
         "failures": tables.failures(record.failures, labels, ink) if record.failures else None,
         "meanings": words.meanings(verdict),
         "advice": words.advice(verdict),
-        "snippet": words.snippet(verdict),
+        "snippet": words.snippet(verdict, record.call),
     }
 
 

@@ -34,6 +34,7 @@ class Record:
     failures: run, loss, fold, seed, outcome, message
     provenance: section -> key -> value
     labels: the text of a loss (or metric) -> what figures and tables call it
+    call: how the loss is called in Python, and what it is given
     """
 
     study: str
@@ -46,3 +47,4 @@ class Record:
     provenance: Mapping[str, Mapping[str, str]]
     study_text: str
     labels: Mapping[str, str]
+    call: str = "loss(logits, target)"

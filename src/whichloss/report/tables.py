@@ -80,7 +80,7 @@ def overview(verdict: Row, ink: Mapping[str, Ink]) -> Table:
         ("sd", "number"),
         ("Runs", "number"),
         ("Failed", "number"),
-        ("Difference", "number"),
+        (_difference(verdict), "number"),
         ("Interval", "number"),
         ("Decision", "text"),
         ("At rope/2", "text"),
@@ -88,7 +88,12 @@ def overview(verdict: Row, ink: Mapping[str, Ink]) -> Table:
         ("Cannot be told from the best", "wide"),
     )
     rows = tuple(_overview_row(verdict, loss, c, ink, coarse, fine) for loss, c in ranked(verdict))
-    return Table("overview", f"Every loss: {verdict['primary_label']}", head, rows)
+    lower = "" if verdict["higher_is_better"] else ", lower is better"
+    return Table("overview", f"Every loss: {verdict['primary_label']}{lower}", head, rows)
+
+
+def _difference(verdict: Row) -> str:
+    return "Difference" if verdict["higher_is_better"] else "Difference (plus is better)"
 
 
 def _overview_row(
@@ -122,7 +127,7 @@ def details(verdict: Row, comparisons: Sequence[Row], ink: Mapping[str, Ink]) ->
     decimals = places([c["standard_error"] for c in comparisons] + [verdict["rope"]])
     head = (
         ("Loss", "text"),
-        ("Difference", "number"),
+        (_difference(verdict), "number"),
         ("Standard error", "number"),
         ("Degrees of freedom", "number"),
         ("Interval", "number"),

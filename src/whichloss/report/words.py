@@ -20,7 +20,7 @@ ALWAYS = {
     ),
     "Cannot be told from the best": (
         "Each loss is compared with the best of the others. Those that may be the best are a set, not a "
-        "ranking: the highest mean alone is often luck."
+        "ranking: the best mean alone is often luck."
     ),
     "Failed": (
         "Runs that diverged, ran out of memory or died. In the verdict each scores chance, so that no loss "
@@ -46,7 +46,7 @@ def meanings(verdict: Mapping[str, Any]) -> dict[str, str]:
 def _difference(verdict: Mapping[str, Any]) -> str:
     pairs, label = real(verdict["design"]["pairs"]), verdict["primary_label"]
     over = f" over {count(pairs).text} pairs of runs" if pairs is not None else ""
-    turned = "" if verdict["higher_is_better"] else f" Less {label} is better, so the sign is turned."
+    turned = "" if verdict["higher_is_better"] else f" Lower {label} is better, so the sign is turned."
     return (
         f"{label} of the loss against that of {verdict['baseline_label']}, same fold and seed, "
         f"averaged{over}.{turned} Above zero is better."
@@ -79,7 +79,7 @@ def _rope(verdict: Mapping[str, Any]) -> str:
 
 
 def advice(verdict: Mapping[str, Any]) -> str:
-    """Which loss to take, never the highest mean alone: a change from the baseline needs a reason."""
+    """Which loss to take, never the best mean alone: a change from the baseline needs a reason."""
     best = [loss for loss in verdict["losses"] if loss["in_best_set"]]
     baseline = verdict["baseline_label"]
     if len(verdict["losses"]) == 1:
@@ -93,7 +93,7 @@ def advice(verdict: Mapping[str, Any]) -> str:
     return f"Each of these may be the best, and {baseline} is not among them; choose by cost."
 
 
-def snippet(verdict: Mapping[str, Any]) -> str:
+def snippet(verdict: Mapping[str, Any], call: str) -> str:
     """Python that trains with a loss of the best set, the baseline first where it is among them."""
     texts = [loss["loss"] for loss in verdict["losses"] if loss["in_best_set"]]
     if not texts:
@@ -107,7 +107,7 @@ def snippet(verdict: Mapping[str, Any]) -> str:
             first,
             *(f"# or: {line}" for line in rest),
             "",
-            "value = loss(logits, target)  # logits (N, C, *space), never probabilities",
+            f"value = {call}",
             "value.backward()",
         ]
     )

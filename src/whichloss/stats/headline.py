@@ -20,7 +20,7 @@ def against_baseline(comparisons: Sequence[Comparison], plan: Plan, unit: str, i
     def group(decision: str, reason: str | None = None) -> list[Comparison]:
         return [c for c in comparisons if (c.decision, c.reason) == (decision, reason)]
 
-    within = f"equal to within {plan.rope:.{digits}f}" if plan.rope else "the same"
+    within = f"equal to within {plan.rope:.{digits}f} {unit}".rstrip() if plan.rope else "the same"
     shown = [
         f"{_numbered(members, digits)} {'was' if len(members) == 1 else 'were'} {words}"
         for decision, words in (("better", "better"), ("equal", within), ("worse", "worse"))

@@ -17,14 +17,18 @@ from whichloss.report import page
 from whichloss.stats import Plan, Verdict, judge, write
 
 from . import facts, machine
+from .agenda import Agenda
 from .execute import Ended, execute, plan_workers
 from .gather import gather
 from .measures import title
 from .probe import probe
 from .runs import Run, runs_of
 from .score import chances
+from .shelf import Shelf
 from .store import Store, write_text
 from .study import Study
+from .tune import Tuning
+from .tune import check as check_settings
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,26 @@ class Prepared:
 
     study: Study
     store: Store
-    roots: list[Path]
-    data: dict[DataSet, Cases]
-    runs: list[Run]
+    shelf: Shelf
+    runs: list[Run]  # each with every setting as published
+    tuning: Tuning
+
+    @property
+    def data(self) -> dict[DataSet, Cases]:
+        """The cases of each data set; of independent draws, the first."""
+        draw = None if self.study.design.draws is None else 0
+        return {one: self.shelf.cases(one, draw) for one in self.study.data}
 
     @property
     def missing(self) -> list[Run]:
-        return [run for run in self.runs if not self.store.finished(run.key)]
+        """What is still to be trained."""
+        return self.tuning.left(self.runs)
+
+    @property
+    def final(self) -> list[Run]:
+        """The runs that count, as far as their settings have been chosen."""
+        found = (self.tuning.final(base, self.tuning.known) for base in self.runs)
+        return [run for run in found if run is not None]
 
 
 class Listener:
@@ -66,16 +83,9 @@ def prepare(study: Study, store: str | Path, roots: Sequence[Path] = ()) -> Prep
     kept = Store(store)
     kept.clean()
     _same_protocol(study, kept)
-    data = {one: _load(one, roots) for one in study.data}
+    shelf = Shelf(roots)
     splits = str(find_file(study.design.splits, list(roots))) if study.design.splits else ""
-    return Prepared(study, kept, list(roots), data, list(runs_of(study, data, splits)))
-
-
-def _load(one: DataSet, roots: Sequence[Path]) -> Cases:
-    try:
-        return one.load(list(roots))
-    except UserError as error:
-        raise UserError(f"{one.label}: {error}") from None
+    return Prepared(study, kept, shelf, list(runs_of(study, shelf, splits)), Tuning(study, kept, shelf))
 
 
 def look_first(prepared: Prepared) -> None:
@@ -85,8 +95,12 @@ def look_first(prepared: Prepared) -> None:
     for cases in prepared.data.values():
         for metric in study.metrics:
             metric.accept(cases.task)
-    for run in {(run.data, run.seed, run.fold): run for run in prepared.runs}.values():
-        cases = prepared.data[run.data]
+        for one in {one for stress in study.stress.levels for one in stress}:
+            one.accept(cases.task)
+    if study.tune is not None:
+        check_settings(study.tune, prepared.runs)
+    for run in {(run.data, run.stress, run.seed, run.fold): run for run in prepared.runs}.values():
+        cases = prepared.shelf.of(run)
         labels = cases.labels[list(run.split(cases).fold.test)]
         blind = torch.zeros(len(labels), cases.task.outputs, *labels.shape[1:])
         if isnan(study.primary.value(blind, labels, cases.task)):
@@ -94,8 +108,8 @@ def look_first(prepared: Prepared) -> None:
                 f"{title(study.primary)} is not defined on the test part of fold {run.fold}, seed {run.seed}:"
                 f" a class is missing among its {len(labels)} cases; take fewer folds, or other ones"
             )
-    for run in {(run.loss, run.data, run.network): run for run in reversed(prepared.runs)}.values():
-        probe(run, prepared.data[run.data])
+    for run in {(run.loss, run.data, run.network, run.stress): run for run in reversed(prepared.runs)}.values():
+        probe(run, prepared.shelf.of(run))
 
 
 def conduct(
@@ -104,18 +118,21 @@ def conduct(
     *,
     roots: Sequence[Path] = (),
     workers: int | None = None,
+    retries: int = 0,
     allow_mixed: bool = False,
     listener: Listener | None = None,
 ) -> Conducted:
     """Run and report. What is finished in the store is never computed again."""
     prepared = prepare(study, store, roots)
-    run_missing(prepared, workers, listener or Listener())
+    run_missing(prepared, workers, listener or Listener(), retries)
     return report(prepared, allow_mixed=allow_mixed)
 
 
-def run_missing(prepared: Prepared, workers: int | None, listener: Listener) -> None:
-    study, store, missing = prepared.study, prepared.store, prepared.missing
+def run_missing(prepared: Prepared, workers: int | None, listener: Listener, retries: int = 0) -> None:
+    study, store = prepared.study, prepared.store
     look_first(prepared)
+    missing = len(prepared.missing)
+    agenda = Agenda(map(prepared.tuning.job, prepared.runs), store.finished, retries)
     folder = store.study(study.name)
     write_text(folder / "study.yaml", as_yaml(study))
     write_text(folder / "protocol.json", json.dumps(study.fixed(), indent=1, sort_keys=True))
@@ -123,15 +140,15 @@ def run_missing(prepared: Prepared, workers: int | None, listener: Listener) -> 
 
     def ended(one: Ended) -> None:
         if not one.recorded:
-            cases = prepared.data[one.run.data]
-            store.write(one.run.key, _obituary(one, cases, study), {})
+            store.write(one.run.key, _obituary(one, prepared.shelf.of(one.run), study), {})
         listener.ended(one)
 
-    listener.begin(len(missing), min(count, len(missing)))
+    listener.begin(missing, min(count, missing))
     try:
         execute(
-            missing, study.metrics, store, prepared.roots, folder,
-            device=study.training.device, workers=workers, ended=ended,
+            agenda, study.metrics, store, prepared.shelf.roots, folder,
+            device=study.training.device, workers=workers, most=missing, ended=ended,
+            trials=study.tune is not None,
         )  # fmt: skip
     finally:
         listener.end()
@@ -140,19 +157,22 @@ def run_missing(prepared: Prepared, workers: int | None, listener: Listener) -> 
 def report(prepared: Prepared, *, allow_mixed: bool = False) -> Conducted:
     """Table, verdict and page from whatever is finished."""
     study, store = prepared.study, prepared.store
-    found = facts.ended(prepared.runs, store)
+    found = facts.ended(prepared.final, store)
     if not found:
         raise UserError(f"no run of {study.name} has ended in {store.folder}; start with: whichloss run")
     if not allow_mixed:
         facts.check_alike(found, study)
     folder = store.study(study.name)
     folder.mkdir(parents=True, exist_ok=True)
-    table = list(facts.rows(study, found, store, prepared.data))
+    table = list(facts.rows(study, found, store, prepared.shelf))
     write(folder / "results.csv", table)
     write_text(folder / "costs.csv", facts.costs(found))
+    searches = list(prepared.tuning.searches(prepared.runs))
+    if searches:
+        write_text(folder / "tuning.csv", facts.tuning(searches, store))
     verdict = judge(table, plan_of(study, len({(run.seed, run.fold) for run in prepared.runs})))
     write_text(folder / "verdict.json", json.dumps(verdict.to_json(), indent=1, allow_nan=False))
-    record = gather(study, verdict, table, found, store, prepared.data, as_yaml(study))
+    record = gather(study, verdict, table, found, store, prepared.data, as_yaml(study), searches)
     write_text(folder / "report.html", page(record))
     failed = sum(record["outcome"] != "finished" for _, record in found)
     return Conducted(verdict, folder / "report.html", failed)
@@ -160,6 +180,7 @@ def report(prepared: Prepared, *, allow_mixed: bool = False) -> Conducted:
 
 def plan_of(study: Study, pairs: int) -> Plan:
     """What was decided before any result was seen."""
+    data, network, stress = study.decides
     return Plan(
         study=study.name,
         question=study.question,
@@ -171,8 +192,9 @@ def plan_of(study: Study, pairs: int) -> Plan:
         rope=study.rope,
         design=study.design.kind,
         higher_is_better=study.primary.card.higher_is_better,
-        data=repr(study.cell.data or study.data[0]),
-        network=repr(study.cell.network or study.network[0]),
+        data=repr(data),
+        network=repr(network),
+        stress=stress,
         pairs=pairs,
     )
 

@@ -43,7 +43,7 @@ def estimate(prepared: Prepared, workers: int | None) -> str:
 
 def _seconds(run: Run, prepared: Prepared, device: torch.device) -> float:
     """Seconds of one run: steps of training, and prediction of inner and test part after each epoch."""
-    cases, training = prepared.data[run.data], run.training
+    cases, training = prepared.shelf.of(run), run.training
     split = run.split(cases)
     network = run.network.build(cases.task, run.loss.outputs(cases.task)).to(
         device, memory_format=memory_format(training.memory_format, cases.task.dims)
@@ -81,10 +81,10 @@ def _time(action: Callable[[], Any], device: torch.device) -> float:
 
 
 def _disk(run: Run, prepared: Prepared) -> float:
-    cases = prepared.data[run.data]
+    cases = prepared.shelf.of(run)
     split = run.split(cases)
     kept = len(split.inner) + len(split.fold.test)
-    if cases.task.kind == "classification":
+    if cases.task.kind != "segmentation":
         return kept * 4.0 * cases.task.outputs
     elements = cases.labels[0].numel()
     return kept * elements * (2.0 * cases.task.outputs + 1)

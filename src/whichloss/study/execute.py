@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from whichloss.metrics import Metric
 
 from . import machine
+from .agenda import Agenda
 from .runs import Run
 from .store import Store
 from .worker import order
@@ -42,7 +43,7 @@ def plan_workers(device: str, wanted: int | None) -> tuple[int, int, list[str]]:
 
 
 def execute(
-    runs: Iterable[Run],
+    agenda: Agenda,
     metrics: Sequence[Metric],
     store: Store,
     roots: Sequence[Path],
@@ -50,26 +51,25 @@ def execute(
     *,
     device: str = "auto",
     workers: int | None = None,
+    most: int,
+    trials: bool = False,
     ended: Callable[[Ended], None],
 ) -> None:
-    """Compute runs until none is left. `ended` hears of each, in this thread."""
-    waiting: queue.Queue[Run] = queue.Queue()
-    for run in runs:
-        waiting.put(run)
-    if waiting.empty():
-        return
+    """Compute what is on the agenda, `most` runs, until nothing is left. `ended` hears of each, in this thread."""
     count, threads, devices = plan_workers(device, workers)
     texts = [repr(metric) for metric in metrics]
-    news: queue.Queue[Ended | None] = queue.Queue()
-    crew = [Worker(at, store, roots, logs, threads) for at in range(min(count, waiting.qsize()))]
+    news: queue.Queue[tuple[Ended, threading.Event] | Exception | None] = queue.Queue()
+    crew = [Worker(at, store, roots, logs, threads) for at in range(min(count, most))]
 
     def work(worker: Worker, device: str) -> None:
         try:
-            while True:
-                run = waiting.get_nowait()
-                news.put(worker.do(run, order(run, texts, device)))
-        except queue.Empty:
-            pass
+            while (run := agenda.take()) is not None:
+                heard = threading.Event()
+                news.put((worker.do(run, order(run, texts, device, trials)), heard))
+                heard.wait()  # what comes next may depend on what is recorded now
+                agenda.ended(run)
+        except Exception as error:
+            news.put(error)
         finally:
             news.put(None)
 
@@ -80,9 +80,12 @@ def execute(
         busy = len(helpers)
         while busy:
             one = news.get()
+            if isinstance(one, Exception):
+                raise one
             busy -= one is None
             if one is not None:
-                ended(one)
+                ended(one[0])
+                one[1].set()
     finally:
         for worker in crew:
             worker.stop()

@@ -11,10 +11,14 @@ from whichloss.report import Curve, Record
 from whichloss.stats import Row, Verdict
 
 from .facts import Ended
-from .measures import title, watch
+from .measures import heading, watch
 from .runs import Run
 from .store import Store
-from .study import Study
+from .study import Study, spelled
+from .tune import Search
+
+LOGITS = "loss(logits, target)  # logits (N, C, *space), never probabilities"
+MEASURED = "loss(output, target)  # (N, 1), both in standard deviations from the mean of the training cases"
 
 
 def gather(
@@ -25,9 +29,11 @@ def gather(
     store: Store,
     data: Mapping[DataSet, Cases],
     study_text: str,
+    searches: Sequence[Search] = (),
 ) -> Record:
-    cell_data, cell_network = study.cell.data or study.data[0], study.cell.network or study.network[0]
-    here = [(run, record) for run, record in found if run.data == cell_data and run.network == cell_network]
+    cell_data, cell_network, stress = study.decides
+    cell = (cell_data, cell_network, stress)
+    here = [(run, record) for run, record in found if (run.data, run.network, spelled(run.stress)) == cell]
     finished = [(run, record) for run, record in here if record["outcome"] == "finished"]
     labels = study.labels
     curves = [*_learning(finished, labels, data[cell_data]), *_roc(finished, labels, data[cell_data], store)]
@@ -36,14 +42,17 @@ def gather(
         question=study.question,
         verdict=verdict.to_json(),
         results=tuple(
-            row._asdict() for row in table if row.data == repr(cell_data) and row.network == repr(cell_network)
+            row._asdict()
+            for row in table
+            if (row.data, row.network, row.stress) == (repr(cell_data), repr(cell_network), stress)
         ),
         costs=tuple(_costs(here, labels)),
         curves=tuple(curves),
         failures=tuple(_failures(here, labels)),
-        provenance=_provenance(study, found, data),
+        provenance=_provenance(study, found, data, searches),
         study_text=study_text,
-        labels=labels | {repr(metric): title(metric) for metric in study.metrics},
+        labels=labels | {repr(metric): heading(metric) for metric in study.metrics},
+        call=MEASURED if data[cell_data].task.kind == "regression" else LOGITS,
     )
 
 
@@ -64,12 +73,14 @@ def _band(lines: Sequence[Sequence[float]]) -> dict[str, tuple[float, ...]]:
 
 
 def _learning(finished: Ended, labels: Mapping[str, str], cases: Cases) -> list[Curve]:
-    name = watch(cases.task).card.title
+    metric = watch(cases.task)
+    unit = metric.unit(cases.task)
+    name = f"{metric.card.title} on the inner split" + (f" ({unit})" if unit else "")
     curves = []
     for label, members in _by_loss(finished, labels).items():
         lines = [[epoch["inner"] for epoch in record["curve"]] for _, record in members]
         epochs = tuple(float(at) for at in range(1, len(lines[0]) + 1))
-        curves.append(Curve("Learning curves", "epoch", f"{name} on the inner split", label, epochs, **_band(lines)))
+        curves.append(Curve("Learning curves", "epoch", name, label, epochs, **_band(lines)))
     return curves
 
 
@@ -128,10 +139,10 @@ def _failures(found: Ended, labels: Mapping[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def _provenance(study: Study, found: Ended, data: Mapping[DataSet, Cases]) -> dict[str, dict[str, str]]:
+def _provenance(
+    study: Study, found: Ended, data: Mapping[DataSet, Cases], searches: Sequence[Search]
+) -> dict[str, dict[str, str]]:
     design = study.design
-    folds = f"{design.folds} folds" if design.folds else f"folds given in {design.splits}"
-    redrawn = ", drawn anew for each seed" if design.kind == "refold" else ", the same for all seeds"
     described = {}
     for one, cases in data.items():
         patients = len(set(cases.groups))
@@ -143,17 +154,59 @@ def _provenance(study: Study, found: Ended, data: Mapping[DataSet, Cases]) -> di
     return {
         "Data": described,
         "Protocol": {
-            "design": folds + redrawn,
-            "seeds": str(design.seeds),
-            "inner split": f"{design.inner:g} of the training part, for thresholds",
+            "design": _design(study),
+            "seeds": str(design.draws or design.seeds),
+            "inner split": f"{design.inner:g} of the training part, for {_chosen_by(data)}",
             "network": ", ".join(network.label for network in study.network),
             "optimizer": study.training.optimizer.label,
             "stages": "; ".join(
                 f"{s.epochs} epochs, batch {s.batch}, rate x {s.rate:g}" for s in study.training.stages
             ),
             "precision": study.training.precision,
-            "tuning": "none: every loss with its published defaults and the same optimizer",
+            **_asked(data),
+            "tuning": _tuning(study, searches),
         },
         "Machine": {name: ", ".join(sorted(values)) for name, values in sorted(facts.items())},
         "Runs": {run.key[:12]: f"{study.labels[repr(run.loss)]}, fold {run.fold}, seed {run.seed}" for run, _ in found},
     }
+
+
+def _design(study: Study) -> str:
+    design = study.design
+    if design.draws is not None:
+        return f"{design.draws} independent training sets, one test set for all"
+    if design.split is not None:
+        return "the one split that the data bring"
+    folds = f"{design.folds} folds" if design.folds else f"folds given in {design.splits}"
+    return folds + (", drawn anew for each seed" if design.kind == "refold" else ", the same for all seeds")
+
+
+def _tuning(study: Study, searches: Sequence[Search]) -> str:
+    """The budget as it was spent, counted from the records."""
+    tune = study.tune
+    if tune is None:
+        return "none: every loss with its published defaults and the same optimizer"
+    where = "once, on patients who are in no test part" if tune.where == "once" else "in each training part"
+    budgets = []
+    for text, label in study.labels.items():
+        of_loss = [search for search in searches if repr(search.base.loss) == text]
+        ended = [trial for search in of_loss for trial in search.trials if trial.ended]
+        failed = sum(trial.inner is None for trial in ended)
+        if of_loss:
+            budgets.append(f"{label} {len(ended)} in {len(of_loss)} searches, {failed} failed")
+    over = ", ".join(f"{name}: {one}" for name, one in tune.over.items())
+    return f"{tune.trials} trials {where}, over {over}; trials spent: {'; '.join(budgets)}"
+
+
+def _chosen_by(data: Mapping[DataSet, Cases]) -> str:
+    """What the inner split is used for."""
+    measured = all(cases.task.kind == "regression" for cases in data.values())
+    return "learning curves alone: a quantity has no threshold" if measured else "thresholds"
+
+
+def _asked(data: Mapping[DataSet, Cases]) -> dict[str, str]:
+    """In which unit a quantity is learned, and in which it is scored."""
+    tasks = [cases.task for cases in data.values() if cases.task.kind == "regression"]
+    names = ", ".join(dict.fromkeys(" in ".join(filter(None, (task.quantity, task.unit))) for task in tasks))
+    learned = "learned in standard deviations from the mean of the cases fitted to, and turned back before scoring"
+    return {"target": f"{names}; {learned}"} if tasks else {}

@@ -26,11 +26,22 @@ def title(metric: Metric) -> str:
     return f"{metric.card.title} at the natural threshold" if natural else metric.card.title
 
 
+def heading(metric: Metric, unit: str = "") -> str:
+    """Its title, and which way is better where that is not up."""
+    measured = title(metric) + (f" ({unit})" if unit else "")
+    return measured if metric.card.higher_is_better else f"{measured}, lower is better"
+
+
 def watch(task: Task) -> Metric:
     """What learning curves show, fixed by the task so that runs shared by studies agree.
 
-    ROC AUC of a yes/no question, accuracy among several classes, Jaccard of a mask; at the natural threshold.
+    ROC AUC of a yes/no question, accuracy among several classes, Jaccard of a mask, at the natural threshold; the mean
+    absolute error of a quantity.
     """
+    if task.kind == "regression":
+        from whichloss.metrics.regression.mean_absolute_error import MeanAbsoluteError
+
+        return MeanAbsoluteError()
     if task.kind == "segmentation":
         from whichloss.metrics.segmentation.jaccard import Jaccard
 

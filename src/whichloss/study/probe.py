@@ -6,10 +6,12 @@ from whichloss.core import Loss, Sum, UserError
 from whichloss.data import Cases
 
 from .runs import Run
+from .scale import Scale
 
 
 def probe(run: Run, cases: Cases, size: int = 8) -> None:
     """Raises UserError naming the loss, or the part of one, that could not teach this network anything."""
+    run.loss.accept(cases.task)
     run.network.accept(cases.task)
     split = run.split(cases)
     chosen = _both_ways(cases, split.fit, size)
@@ -29,8 +31,10 @@ def probe(run: Run, cases: Cases, size: int = 8) -> None:
     )
     if tuple(logits.shape) != expected:
         raise UserError(f"{run.network.label} gives {tuple(logits.shape)} where the task needs {expected}")
-    target = cases.task.target(cases.labels[chosen], logits)
-    weight = (cases.labels[chosen] >= 0).float() if (cases.labels < 0).any() else None
+    labels = Scale.of(cases.labels[list(split.fit)], cases.task).learned(cases.labels[chosen])
+    target = cases.task.target(labels, logits)
+    ignoring = cases.task.kind == "segmentation" and (cases.labels < 0).any()
+    weight = (labels >= 0).float() if ignoring else None
     for term in terms_of(run.loss):
         leaf = logits.detach().requires_grad_()
         part = "" if term is run.loss else f" in {run.loss.label}"
@@ -66,5 +70,7 @@ def _both_ways(cases: Cases, candidates: tuple[int, ...], size: int) -> list[int
             by_class.setdefault(int(cases.labels[at]), []).append(at)
         mixed = [one for group in zip(*by_class.values(), strict=False) for one in group]
         return (mixed or list(candidates))[:size]
+    if cases.task.kind == "regression":
+        return list(candidates[:size])
     busy = [at for at in candidates if (cases.labels[at] > 0).any()]
     return (busy or list(candidates))[:size]

@@ -1,6 +1,6 @@
 """From the outputs of a run to its scores: threshold tuned on the inner part, the test part read at it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isnan
 from typing import Any
 
@@ -20,10 +20,8 @@ def scores(metrics: Sequence[Metric], outputs: dict[str, Tensor], task: Task) ->
 
 def _score(metric: Metric, outputs: dict[str, Tensor], task: Task) -> dict[str, Any]:
     inner, test = outputs["inner"].float(), outputs["test"].float()
-    labels = outputs["test_labels"].long()
-    at = 0.0
-    if task.binary and has_threshold(metric) and metric.threshold == "tuned":  # type: ignore[attr-defined]
-        at = tune_threshold(metric, inner, outputs["inner_labels"].long(), task)
+    labels = _wide(outputs["test_labels"])
+    at = _threshold(metric, inner, _wide(outputs["inner_labels"]), task)
     return {
         "version": metric.results_version,
         "value": _number(metric.value(test, labels, task, at)),
@@ -32,9 +30,43 @@ def _score(metric: Metric, outputs: dict[str, Tensor], task: Task) -> dict[str, 
     }
 
 
+def inner_scores(metrics: Sequence[Metric], outputs: dict[str, Tensor], task: Task) -> dict[str, dict[str, Any]]:
+    """For each metric, its value on the inner split, at the threshold that is tuned there: what choices are made by."""
+    answers, labels = outputs["inner"].float(), _wide(outputs["inner_labels"])
+    return {
+        repr(metric): {
+            "version": metric.results_version,
+            "value": _number(metric.value(answers, labels, task, _threshold(metric, answers, labels, task))),
+        }
+        for metric in metrics
+    }
+
+
+def inner_score(
+    metric: Metric, record: Mapping[str, Any], outputs: Callable[[], dict[str, Tensor]], task: Task
+) -> float | None:
+    """From the record; for a metric that was asked for later, from the outputs that were kept."""
+    known = record.get("inner", {}).get(repr(metric))
+    if known is None or known["version"] != metric.results_version:
+        known = inner_scores([metric], outputs(), task)[repr(metric)]
+    return known["value"]
+
+
 def chances(metrics: Sequence[Metric], labels: Tensor, task: Task) -> dict[str, float]:
     """What the best constant answer scores on the test part: what a failed run is given."""
     return {repr(metric): metric.chance(labels, task) for metric in metrics}
+
+
+def _threshold(metric: Metric, answers: Tensor, labels: Tensor, task: Task) -> float:
+    """On the logit, tuned on these answers; the natural one where a metric has or wants no other."""
+    if task.binary and has_threshold(metric) and metric.threshold == "tuned":  # type: ignore[attr-defined]
+        return tune_threshold(metric, answers, labels, task)
+    return 0.0
+
+
+def _wide(labels: Tensor) -> Tensor:
+    """Class indices as they were before they were stored; quantities are stored as they are."""
+    return labels if labels.is_floating_point() else labels.long()
 
 
 def _number(value: float) -> float | None:

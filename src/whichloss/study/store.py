@@ -57,6 +57,10 @@ class Store:
         record = self.record(key)
         return record is not None and record["outcome"] in FINAL
 
+    def known(self, key: str) -> bool:
+        """Whether a run has ended, however: a search counts what failed, too."""
+        return (self.path(key) / "record.json").exists()
+
     def write(self, key: str, record: dict[str, Any], outputs: dict[str, Tensor]) -> None:
         """Keep a run: both files are written aside, flushed, and appear together by one rename."""
         try:

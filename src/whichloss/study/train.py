@@ -3,7 +3,7 @@
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from math import cos, isfinite, pi
+from math import isfinite
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from whichloss.data import Cases
 
 from .measures import watched
 from .runs import Run, Split
+from .scale import Scale
 
 
 class Diverged(RuntimeError):
@@ -22,7 +23,10 @@ class Diverged(RuntimeError):
 
 @dataclass
 class Trained:
-    """What a run leaves behind: logits of the inner and the test part, and how it got there."""
+    """What a run leaves behind: answers on the inner and the test part, and how it got there.
+
+    Answers are logits, (N, C, *S); in regression the quantity in the unit of the data, (N, 1).
+    """
 
     inner: Tensor
     test: Tensor
@@ -44,8 +48,9 @@ def train(run: Run, cases: Cases, split: Split, device: torch.device) -> Trained
     precision = Precision(training.precision, device)
 
     images = cases.images[list(split.fit)].to(device).contiguous(memory_format=memory)
-    labels = cases.labels[list(split.fit)].to(device)
-    ignoring = bool((labels < 0).any())
+    scale = Scale.of(cases.labels[list(split.fit)], task)  # in regression; other labels stay as they are
+    labels = scale.learned(cases.labels[list(split.fit)]).to(device)
+    ignoring = task.kind == "segmentation" and bool((labels < 0).any())
     watch_images, watch_labels = cases.images[list(split.inner)], cases.labels[list(split.inner)]
 
     torch.manual_seed(run.stream("noise"))  # dropout and the like
@@ -57,7 +62,7 @@ def train(run: Run, cases: Cases, split: Split, device: torch.device) -> Trained
             network.train()
             total = torch.zeros((), device=device)
             for batch in torch.randperm(len(images), generator=order).to(device).split(stage.batch):
-                set_rate(optimizer, stage.rate * scheduled(training.schedule, step / sum(steps)))
+                set_rate(optimizer, stage.rate * training.schedule.factor(step / sum(steps)))
                 with precision.context():
                     logits = network(images[batch])
                     weight = (labels[batch] >= 0).float() if ignoring else None
@@ -71,14 +76,14 @@ def train(run: Run, cases: Cases, split: Split, device: torch.device) -> Trained
             if not isfinite(mean_loss):
                 raise Diverged(f"the loss is {mean_loss} in epoch {len(curve) + 1}")
             inner = predict(network, run.loss, watch_images, precision, device, memory, stage.batch)
-            curve.append({"loss": mean_loss, "inner": watched(inner, watch_labels, task)})
+            curve.append({"loss": mean_loss, "inner": watched(scale.measured(inner), watch_labels, task)})
 
     batch = training.stages[-1].batch
     inner = predict(network, run.loss, watch_images, precision, device, memory, batch)
     test = predict(network, run.loss, cases.images[list(split.fold.test)], precision, device, memory, batch)
     if not (inner.isfinite().all() and test.isfinite().all()):
         raise Diverged("the trained network gives outputs that are not numbers")
-    return Trained(inner, test, curve, time.perf_counter() - start)
+    return Trained(scale.measured(inner), scale.measured(test), curve, time.perf_counter() - start)
 
 
 @torch.no_grad()
@@ -91,7 +96,7 @@ def predict(
     memory: Any,
     batch: int,
 ) -> Tensor:
-    """Scores (N, C, *S) in float32, on the CPU: one for a yes/no question, else one for each class."""
+    """Scores (N, C, *S) in float32, on the CPU: one for a yes/no question or a quantity, else one for each class."""
     network.eval()
     logits = []
     for part in images.split(batch):
@@ -118,11 +123,6 @@ class Precision:
     def step(self, optimizer: torch.optim.Optimizer) -> None:
         self.scaler.step(optimizer)
         self.scaler.update()
-
-
-def scheduled(schedule: str, done: float) -> float:
-    """The factor of the learning rate after a share `done` of all steps."""
-    return 0.5 * (1 + cos(pi * done)) if schedule == "cosine" else 1.0
 
 
 def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:

@@ -18,18 +18,21 @@ import torch
 
 from whichloss.core import UserError, parse
 from whichloss.data import Cases, DataSet
+from whichloss.data.stress import Stress
 from whichloss.metrics.metric import Metric
 from whichloss.networks import Network
 
 from . import machine
 from .runs import Run
-from .score import chances, scores
+from .score import chances, inner_scores, scores
+from .shelf import Shelf
 from .store import Store, compact
 from .study import Design, Training
 from .train import Diverged, train
+from .tune import applied
 
 
-def order(run: Run, metrics: list[str], device: str) -> dict[str, Any]:
+def order(run: Run, metrics: list[str], device: str, trial: bool = False) -> dict[str, Any]:
     """What a parent sends for one run; `read_order` is the way back."""
     return {
         "loss": repr(run.loss),
@@ -41,9 +44,14 @@ def order(run: Run, metrics: list[str], device: str) -> dict[str, Any]:
         "splits_file": run.splits_file,
         "fold": run.fold,
         "seed": run.seed,
+        "stress": [repr(one) for one in run.stress],
+        "tuned": dict(run.tuned),
+        "reserved": run.reserved,
+        "best_by": run.best_by,
         "training": run.training.model_dump(mode="json"),
         "metrics": metrics,
         "device": device,
+        "trial": trial,
         "key": run.key,
     }
 
@@ -62,6 +70,10 @@ def read_order(order: Mapping[str, Any]) -> tuple[Run, list[Metric]]:
         splits_file=order["splits_file"],
         fold=order["fold"],
         seed=order["seed"],
+        stress=tuple(parse(text, Stress, imports=True) for text in order["stress"]),
+        tuned=tuple(sorted(order["tuned"].items())),
+        reserved=order["reserved"],
+        best_by=order["best_by"],
         training=Training(**order["training"]),
     )
     if run.key != order["key"]:
@@ -70,27 +82,31 @@ def read_order(order: Mapping[str, Any]) -> tuple[Run, list[Metric]]:
 
 
 def compute(
-    run: Run, metrics: list[Metric], cases: Cases, device: torch.device
+    run: Run, metrics: list[Metric], cases: Cases, device: torch.device, *, trial: bool = False
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """One run: its record and its outputs. Divergence, errors and lack of memory are outcomes, not exceptions."""
     split = run.split(cases)
     test_labels = cases.labels[list(split.fold.test)]
+    cases, changed = run.stressed(cases, split)
     record: dict[str, Any] = {
         "key": run.key,
         "spec": run.spec,
         "n_train": split.n_train,
         "n_test": split.n_test,
-        "chance": chances(metrics, test_labels, cases.task),
+        "chance": chances(metrics, test_labels, cases.task) if len(test_labels) else {},
         "scores": {},
+        "inner": {},
+        "stress": changed,
         "beside": machine.facts(device),
-        "streams": {name: run.stream(name) for name in ("folds", "inner", "weights", "order", "noise")},
+        "streams": {name: run.stream(name) for name in ("folds", "inner", "weights", "order", "noise", "tuning")}
+        | {type(one).__name__: run.stream(f"stress/{type(one).__name__}") for one in run.stress},
         "outcome": "finished",
         "message": "",
     }
     outputs: dict[str, Any] = {}
     machine.start_peak(device)
     try:
-        trained = train(run, cases, split, device)
+        trained = train(applied(run), cases, split, device)
         outputs = {
             "inner": compact(trained.inner),
             "test": compact(trained.test),
@@ -100,7 +116,9 @@ def compute(
             "test_cases": torch.tensor(split.fold.test),
         }
         record["curve"], record["seconds"] = trained.curve, trained.seconds
-        record["scores"] = scores(metrics, outputs, cases.task)
+        record["inner"] = inner_scores(metrics, outputs, cases.task)
+        if not trial:  # the test part of a trial is read when the trial has been chosen, and only then
+            record["scores"] = scores(metrics, outputs, cases.task)
     except Diverged as error:
         record |= {"outcome": "diverged", "message": str(error)}
     except Exception as error:
@@ -114,7 +132,9 @@ def compute(
 
 
 def small(labels: torch.Tensor) -> torch.Tensor:
-    """Labels in a short type; those of masks can be -1."""
+    """Class indices in a short type; those of masks can be -1."""
+    if labels.is_floating_point():
+        return labels
     return labels.to(torch.int8) if int(labels.max()) < 128 else labels.to(torch.int32)
 
 
@@ -125,16 +145,16 @@ def serve(store: Store, roots: list[Path]) -> None:
     orders: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    loaded: dict[DataSet, Cases] = {}
+    shelf = Shelf(roots)
     while True:
         message = json.loads(orders.get())
         try:
             run, metrics = read_order(message)
-            if run.data not in loaded:
-                loaded[run.data] = run.data.load(roots)
-            if loaded[run.data].digest != run.digest:
+            if shelf.digest(run.data, run.design) != run.digest:
                 raise UserError(f"{run.data.label} changed while the study was running; run it again")
-            record, outputs = compute(run, metrics, loaded[run.data], torch.device(message["device"]))
+            record, outputs = compute(
+                run, metrics, shelf.of(run), torch.device(message["device"]), trial=message["trial"]
+            )
             store.write(run.key, record, outputs)
             reply = {"outcome": record["outcome"], "message": record["message"]}
         except Exception as error:

@@ -19,8 +19,10 @@ class EmbeddingLoss(Loss):
     """Sees the cases of a batch beside each other. `formula` is a function of distances or similarities.
 
     The output is an embedding of each case, (N, D), and the target its class, (N,). Voxels (N, D, *S) are cases, too;
-    cost grows with the square of their number. A case without another to be compared with has no say. An embedding
-    answers no question by itself: a classifier is fitted on it afterwards.
+    cost grows with the square of their number. A case without another to be compared with has no say. A weight is the
+    say of a case as an anchor, and as one of a class; among the rest under a softmax, and as the nearest or farthest,
+    a case counts whole unless its weight is 0. An embedding answers no question by itself: a classifier is fitted on it
+    afterwards.
     """
 
     normalize: bool = flag(True)  # embeddings are brought to length 1 first

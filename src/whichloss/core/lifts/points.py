@@ -58,7 +58,7 @@ class Triplets(PointLift):
         cases = self.points(batch)
         distance, same, said = _distances(cases), _same(cases), cases.weight > 0
         friends, others = same & ~_self(cases) & said, ~same & said
-        if self.mining == "hardest":
+        if self.mining == "hardest" and len(distance):  # the farthest of none is an error
             farthest = distance.masked_fill(~friends, -torch.inf).amax(1)
             nearest = distance.masked_fill(~others, torch.inf).amin(1)
             has_both = friends.any(1) & others.any(1)
@@ -84,7 +84,9 @@ class Similarities(PointLift):
     def __call__(self, batch: Batch) -> Compared:
         cases = self.points(batch)
         others = ~_self(cases) & (cases.weight > 0)
-        similarity = (cases.embeddings @ cases.embeddings.T / self.temperature).masked_fill(~others, -torch.inf)
+        with torch.autocast(cases.embeddings.device.type, enabled=False):  # it would round similarities to 0.004
+            similarity = cases.embeddings @ cases.embeddings.T / self.temperature
+        similarity = similarity.masked_fill(~others, -torch.inf)
         similarity = torch.where(others.any(1, keepdim=True), similarity, 0.0)  # alone: no softmax of nothing
         friends = (_same(cases) & others) * cases.weight
         total = friends.sum(1, keepdim=True)
@@ -94,13 +96,16 @@ class Similarities(PointLift):
 
 
 def _unit(x: Tensor) -> Tensor:
+    size = x.detach().abs().amax(1, keepdim=True)
+    away = size > 1e-12  # a point at the origin has no direction, and no slope
+    x = x / torch.where(away, size, 1.0)  # or squares of 1e20 would be infinite in float32
     length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    long = length > 1e-12  # a point at the origin has no direction, and no slope
-    return torch.where(long, x / torch.where(long, length, 1.0), 0.0)
+    return torch.where(away, x / torch.where(away, length, 1.0), 0.0)
 
 
 def _distances(cases: Points) -> Tensor:
-    # differences, not products: |a|^2 + |b|^2 - 2ab would lose small distances to cancellation
+    # differences, not products: |a|^2 + |b|^2 - 2ab would lose small distances to cancellation. It has no second
+    # derivative; differences written out would, and take as much memory again for every dimension.
     return torch.cdist(cases.embeddings, cases.embeddings, compute_mode="donot_use_mm_for_euclid_dist")
 
 

@@ -26,6 +26,12 @@ class BalancedCrossEntropy(LikelihoodLoss):
         smooth=True,
         convex=True,
         golden={(0.0,): 0.0, (log(0.5),): log(2)},
+        equals=(
+            (
+                "BalancedCrossEntropy(over='data', beta=0.75, classes='independent')",
+                "0.25 * CrossEntropy(positive_weight=3.0, classes='independent')",
+            ),
+        ),
         aliases=("B-BCE", "class-balanced cross-entropy"),
         note="Yuan (11) prints 1 - y/(HW) where the sum of y is meant. Golden values are those of the plain formula.",
         peers={"pytorch-toolbelt": "BalancedBCEWithLogitsLoss"},

@@ -27,7 +27,10 @@ class Focal(LikelihoodLoss):
         smooth=True,
         convex=False,
         golden={(0.0,): 0.0, (log(0.5),): 0.25 * log(2), (log(0.1),): 0.81 * log(10)},
-        equals=(("Focal(gamma=0.0)", "CrossEntropy()"),),
+        equals=(
+            ("Focal(gamma=0.0)", "CrossEntropy()"),
+            ("Focal(gamma=0.0, alpha=0.5, classes='independent')", "0.5 * CrossEntropy(classes='independent')"),
+        ),
         note="gamma = 0 with alpha = 0.5 is half the cross-entropy. Neither alpha nor a class weight is divided out.",
         peers={
             "MONAI": "FocalLoss",

@@ -24,7 +24,11 @@ class Tversky(RegionLoss):
         smooth=True,
         convex=False,
         golden={(8.0, 2.0, 2.0): 0.2, (7.0, 10.0, 0.0): 0.3, (3.0, 0.0, 10.0): 0.7},
-        equals=(("Tversky(fp=0.5, fn=0.5)", "Dice()"), ("Tversky(fp=1.0, fn=1.0)", "Jaccard()")),
+        equals=(
+            ("Tversky(fp=0.5, fn=0.5)", "Dice()"),
+            ("Tversky(fp=1.0, fn=1.0)", "Jaccard()"),
+            ("Tversky(fp=0.5, fn=0.5, over='batch', smooth=0.0)", "Dice(over='batch', smooth=0.0)"),
+        ),
         peers={
             "MONAI": "TverskyLoss",
             "smp": "TverskyLoss",

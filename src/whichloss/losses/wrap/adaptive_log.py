@@ -31,6 +31,7 @@ class AdaptiveLog(WrapperLoss):
         smooth=False,
         convex=False,
         golden={(0.0,): 0.0, (0.05,): 10 * log(1.1), (0.1,): 10 * log(1.2), (0.6,): 10 * log(1.2) + 0.5},
+        equals=(("AdaptiveLog(Dice(), join='smooth')", "AdaptiveLog(Dice(), scale=0.6)"),),
         note="The paper calls it differentiable at gamma. It is continuous there; its slope falls from 16.7 to 1.",
     )
 
