@@ -26,9 +26,22 @@ def test_the_python_of_the_readme_runs():
 
 
 def test_the_study_of_the_readme_is_a_study():
-    (block,) = blocks("yaml")
+    block, _ = blocks("yaml")
     study = make_study(load_yaml(block, "README.md") | {"name": "readme"}, "README.md")
     assert len(study.losses) == 4
+
+
+def test_the_further_keys_of_the_readme_are_keys_of_a_study():
+    block, more = (load_yaml(block, "README.md") for block in blocks("yaml"))
+    more["training"] |= block["training"]
+    study = make_study(
+        block | more | {"name": "readme", "cell": {}, "stress": {"missed_lesions": [0.0, 0.2]}}, "README.md"
+    )
+    assert study.tune is not None and study.tune.trials == 8
+    assert len(study.training.augment) == 3 and study.training.patches is not None
+    assert make_study(
+        block | {"name": "readme", "stress": more["stress"], "cell": more["cell"]}, "README.md"
+    ).cell.stress
 
 
 def test_the_links_of_the_readme_lead_somewhere():
