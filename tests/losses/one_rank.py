@@ -1,4 +1,4 @@
-"""One process of a data-parallel training: `python one_rank.py RANK STORE LOSS` prints gradients as JSON."""
+"""One process of a data-parallel training: `python one_rank.py RANK RANKS STORE LOSS...` prints gradients as JSON."""
 
 import json
 import sys
@@ -9,7 +9,11 @@ from torch import nn
 
 from whichloss import parse
 
-SHARDS = [slice(0, 1), slice(1, 4), slice(4, 4)]  # unequal, and one without any image
+SHARDS = {  # by number of processes: unequal, and one without any image
+    1: [slice(0, 4)],
+    2: [slice(0, 1), slice(1, 4)],
+    3: [slice(0, 1), slice(1, 4), slice(4, 4)],
+}
 
 
 def network():
@@ -37,7 +41,7 @@ def main(rank, ranks, store, losses):
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=ranks)
     found = []
     for loss in losses:
-        value, gradient = gradients(loss, SHARDS[rank])
+        value, gradient = gradients(loss, SHARDS[ranks][rank])
         dist.all_reduce(gradient)
         found.append([value, (gradient / ranks).tolist()])  # what data-parallel training does
     print(json.dumps(found))

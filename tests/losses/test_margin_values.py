@@ -124,3 +124,13 @@ def test_pairs_refuse_proportions_of_other_than_three_classes():
 def test_rivals_refuse_independent_classes(lift):
     with pytest.raises(UserError, match='needs exclusive classes; ask yes/no with lift="one_versus_rest"'):
         parse(f"Hinge(lift={lift!r}, classes='independent')")(torch.zeros(2, 3), torch.zeros(2, 3))
+
+
+def test_pairs_of_classes_have_no_softmax():
+    with pytest.raises(ValueError, match="softmax has no meaning over pairs"):
+        parse("Hinge(lift='one_versus_one', scores='softmax')")
+
+
+def test_torch_multi_margin_has_a_slope_at_its_margin():
+    with pytest.raises(ValueError, match=r"p is 0\.5"):
+        parse("TorchMultiMargin(p=0.5)")

@@ -53,12 +53,15 @@ def does_not_care_which_class_is_called_which(loss: Loss) -> None:
     me = does_not_care_which_class_is_called_which
     if any(getattr(leaf, "class_weight", None) is not None for leaf in loss.leaves()):
         return  # it names the classes by their places
+    asks_pairs = {getattr(leaf, "lift", "") == "one_versus_one" for leaf in loss.leaves()}
+    if len(asks_pairs) > 1:
+        return  # no network has the outputs of both parts
     first_is_special = any(not getattr(leaf, "background", True) for leaf in loss.leaves())
     names = torch.tensor([0, 2, 1] if first_is_special else [2, 0, 1])
     for problem in problems(loss, shapes=((2, 3, 4, 3), (5, 3))):
         if problem.logits.shape[1] != len(names):
             continue
-        channels, sign = _pairs_of(names) if _asks_pairs(loss) else (names, torch.ones(3))
+        channels, sign = _pairs_of(names) if asks_pairs == {True} else (names, torch.ones(3))
         sign = sign.reshape(1, 3, *[1] * (problem.logits.ndim - 2)).double()
         target = problem.target
         target = names.argsort()[target] if target.ndim < problem.logits.ndim else target[:, names]
@@ -138,10 +141,6 @@ def _uniform(problem: Problem) -> list[tuple[str, Tensor]]:
 
 def _uneven(like: Tensor) -> Tensor:
     return torch.linspace(0.5, 2, like.numel(), dtype=torch.float64).reshape(like.shape)
-
-
-def _asks_pairs(loss: Loss) -> bool:
-    return any(getattr(leaf, "lift", "") == "one_versus_one" for leaf in loss.leaves())
 
 
 def _pairs_of(names: Tensor) -> tuple[Tensor, Tensor]:

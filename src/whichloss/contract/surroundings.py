@@ -10,7 +10,7 @@ from torch import Tensor
 from whichloss.core import Loss
 
 from .problems import Problem, problems
-from .promise import close, differentiate, hold, promise, trains, trains
+from .promise import close, differentiate, hold, promise, trains
 
 
 @promise

@@ -61,8 +61,8 @@ def gives_zero_with_a_graph_when_all_is_ignored(loss: Loss) -> None:
 def ignores_an_index_as_it_does_zero_weight(loss: Loss) -> None:
     me = ignores_an_index_as_it_does_zero_weight
     for problem in problems(loss):
-        if problem.form in ("classes in proportions", "regression"):  # proportions and quantities have no index
-            continue
+        if problem.form == "classes in proportions" or any("regression" in leaf.tasks for leaf in loss.leaves()):
+            continue  # neither proportions nor quantities have an index
         gone = torch.rand(problem.target.shape, generator=torch.Generator().manual_seed(1)) < 0.4
         one, gradient = differentiate(problem, (~gone).double())
         marked = replace(problem, target=torch.where(gone, -100, problem.target))

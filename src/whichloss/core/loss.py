@@ -121,6 +121,12 @@ class Loss(Value):
             hint = '; of="probability" suits classes' if asks else ""
             raise UserError(f"{self.label} is for {suits}, and the data ask for {task.kind}{hint}")
 
+    @property
+    def answers(self) -> bool:
+        """Whether the outputs are answers. If not, they are embeddings, and a classifier must be fitted on them."""
+        first = next(self.leaves())
+        return first is self or first.answers
+
     def outputs(self, task: Task) -> int:
         """How many outputs the network has under this loss."""
         first, *others = [leaf.outputs(task) if leaf is not self else task.outputs for leaf in self.leaves()]

@@ -42,6 +42,10 @@ class EmbeddingLoss(Loss):
     def reach(self) -> Reach:
         return "pairs"
 
+    @property
+    def answers(self) -> bool:
+        return False
+
     def outputs(self, task: Task) -> int:
         return SIZE
 

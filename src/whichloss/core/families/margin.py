@@ -32,6 +32,9 @@ class MarginLoss(Loss):
     def formula(self, margin: Tensor) -> Tensor: ...
 
     def check(self) -> None:
+        if self.lift == "one_versus_one" and self.scores == "softmax":
+            name = type(self).__name__  # turned round, a pair would have another probability
+            raise FieldError(f'{name}: a softmax has no meaning over pairs of classes; use scores="logits"')
         if self.lift == "ranking" and self.per_class == "sum":
             raise FieldError(f'{type(self).__name__}: per_class="sum" has no meaning with lift="ranking"; use Total')
         if self.targets == "zero_one" and self.lift != "one_versus_rest":

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from whichloss.core import Card, MarginLoss, choice, positive
+from whichloss.core import Card, MarginLoss, choice, number, positive
 
 
 class TorchMultiMargin(MarginLoss):
@@ -11,7 +11,7 @@ class TorchMultiMargin(MarginLoss):
     $$\ell = \frac{1}{C} \sum_{k \ne y} \max(0, \mathit{margin} - u_y + u_k)^p$$
     """
 
-    p: float = positive(1.0)
+    p: float = number(1.0, low=1.0)  # torch has 1 and 2
     margin: float = positive(1.0)
     lift: str = choice("each_rival")
 

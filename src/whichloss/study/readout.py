@@ -1,0 +1,43 @@
+"""Read-out: from embeddings to scores, by a logistic regression on those of the training cases."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whichloss.core import Loss, Task
+
+Read = Callable[[Tensor], Tensor]  # from outputs of the network to a score for each class, on the CPU
+
+
+def readout(loss: Loss, task: Task, outputs: Callable[[], Tensor], labels: Tensor) -> Read:
+    """What turns outputs into scores. outputs() gives those of the cases fitted to, and is called only if needed.
+
+    A loss of answers has them already. An embedding is frozen, brought to length 1 as the loss sees it, and a logistic
+    regression (scikit-learn's, C = 1) is fitted on it with the training labels, so that every loss ends in a linear
+    answer to the same question.
+    """
+    if loss.answers:
+        return loss.class_scores
+    from sklearn.linear_model import LogisticRegression
+
+    normalize = all(getattr(leaf, "normalize", True) for leaf in loss.leaves())
+
+    def seen(embeddings: Tensor) -> np.ndarray:
+        numbers = embeddings.double().cpu().numpy()
+        return numbers / np.linalg.norm(numbers, axis=1, keepdims=True).clip(1e-12) if normalize else numbers
+
+    model = LogisticRegression(max_iter=1000).fit(seen(outputs()), labels.cpu().numpy())
+    known = model.classes_.tolist()  # a small training part may lack a class
+
+    def read(embeddings: Tensor) -> Tensor:
+        scores = torch.from_numpy(model.decision_function(seen(embeddings))).float().reshape(len(embeddings), -1)
+        if task.binary:
+            return scores
+        scores = torch.cat([-scores, scores], 1) if len(known) == 2 else scores
+        every = scores.new_full((len(scores), len(task.classes)), float(scores.min()) - 1 if scores.numel() else 0.0)
+        every[:, known] = scores
+        return every
+
+    return read
