@@ -5,7 +5,10 @@ from math import isnan, nan
 
 from torch import Tensor, nn
 
+from whichloss.core import Task
 from whichloss.metrics import Metric
+
+from .score import inner_scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +24,14 @@ class Best:
         if isnan(value) or (self.epoch and not better(value, self.value, judge)):
             return self
         return Best(epoch, value, {name: one.clone() for name, one in weights_of(network).items()})
+
+
+def judged(inner: Tensor, labels: Tensor, task: Task, judge: Metric) -> float:
+    """What a metric says of answers on the inner split, as if they were the last; NaN where not all are numbers."""
+    if not inner.isfinite().all():
+        return nan
+    value = inner_scores([judge], {"inner": inner, "inner_labels": labels}, task)[repr(judge)]["value"]
+    return nan if value is None else value
 
 
 def better(value: float, other: float, judge: Metric) -> bool:

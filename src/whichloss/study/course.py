@@ -58,7 +58,7 @@ class Course:
         self.step, self.curve, self.best = state["step"], state["curve"], Best(**state["best"])
 
     def _laid_out(self, saved: dict[str, Any]) -> dict[str, Any]:
-        """An optimizer's state with tensors in the memory order of their weights, as they were: sums are taken along it."""
+        """An optimizer's state, its tensors in the memory order of their weights again: it decides the last bits."""
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
 
         def laid(one: Any, weight: Tensor) -> Any:

@@ -46,7 +46,7 @@ def _no_match(layer: Layer, network: nn.Module) -> str:
     names = [name for name, _ in network.named_parameters()]
     others = f" and {len(names) - _NAMED} others" if len(names) > _NAMED else ""
     if any(fnmatchcase(name, layer.match) for name in names):
-        return f"training.layers: all that {layer.match!r} matches is taken by a layer above it; put the finer one first"
+        return f"training.layers: all that {layer.match!r} matches is taken by a layer above it; put it higher"
     return (
         f"training.layers: {layer.match!r} matches no parameter of the network; it has"
         f" {', '.join(names[:_NAMED])}{others}"

@@ -5,6 +5,7 @@ import torch
 from whichloss.core import Loss, Sum, UserError
 from whichloss.data import Cases
 
+from .layers import groups
 from .runs import Run
 from .scale import Scale
 
@@ -17,6 +18,7 @@ def probe(run: Run, cases: Cases, size: int = 8) -> None:
     chosen = _both_ways(cases, split.fit, size)
     torch.manual_seed(run.stream("weights"))
     network = run.network.build(cases.task, run.loss.outputs(cases.task))
+    groups(network, run.training.layers)
     try:
         logits = network(cases.images[chosen])
     except Exception as error:

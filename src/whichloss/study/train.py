@@ -1,18 +1,23 @@
 """Training of one run, from top to bottom."""
 
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor
 
-from whichloss.core import Loss
 from whichloss.data import Cases
+from whichloss.metrics import Metric
 
-from .measures import watched
+from .augment import augment
+from .best import judged, set_weights
+from .checkpoint import Checkpoints
+from .course import Course
+from .layers import optimizer_of, set_rate
+from .measures import watch, watched
+from .precision import Precision, memory_format
+from .predict import Predictor
 from .runs import Run, Split
 from .scale import Scale
 
@@ -25,17 +30,33 @@ class Diverged(RuntimeError):
 class Trained:
     """What a run leaves behind: answers on the inner and the test part, and how it got there.
 
-    Answers are logits, (N, C, *S); in regression the quantity in the unit of the data, (N, 1).
+    Answers are logits, (N, C, *S); in regression the quantity in the unit of the data, (N, 1). `inner` and `test` are
+    those of the last epoch; where no epoch was better on the inner split, `best_inner` and `best_test` are the same.
     """
 
     inner: Tensor
     test: Tensor
+    best_inner: Tensor
+    best_test: Tensor
+    best_epoch: int  # counted from 1
     curve: list[dict[str, float]] = field(default_factory=list)  # one entry an epoch
-    seconds: float = 0.0
+    seconds: float = 0.0  # since it began, or went on from a checkpoint
 
 
-def train(run: Run, cases: Cases, split: Split, device: torch.device) -> Trained:
+def train(
+    run: Run,
+    cases: Cases,
+    split: Split,
+    device: torch.device,
+    judge: Metric | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Trained:
+    """judge: the metric by which the best epoch is found on the inner split; what curves show, where none is given.
+
+    Checkpoints are taken at ends of epochs, where the sampler has nothing left to give.
+    """
     task, training = cases.task, run.training
+    judge = judge or watch(task)
     start = time.perf_counter()
 
     # All losses of a fold and seed share initial weights and every later draw; the head is built last, so that
@@ -44,96 +65,70 @@ def train(run: Run, cases: Cases, split: Split, device: torch.device) -> Trained
     network = run.network.build(task, run.loss.outputs(task))
     memory = memory_format(training.memory_format, task.dims)
     network = network.to(device, memory_format=memory)  # type: ignore[call-overload]
-    optimizer = training.optimizer.build(network.parameters())
+    optimizer = optimizer_of(training.optimizer, network, training.layers)
     precision = Precision(training.precision, device)
 
     images = cases.images[list(split.fit)].to(device).contiguous(memory_format=memory)
     scale = Scale.of(cases.labels[list(split.fit)], task)  # in regression; other labels stay as they are
     labels = scale.learned(cases.labels[list(split.fit)]).to(device)
     ignoring = task.kind == "segmentation" and bool((labels < 0).any())
+    predict = Predictor(network, run.loss, precision, memory, training.patches, task, images, labels)
     watch_images, watch_labels = cases.images[list(split.inner)], cases.labels[list(split.inner)]
 
     torch.manual_seed(run.stream("noise"))  # dropout and the like
-    order = torch.Generator().manual_seed(run.stream("order"))
-    steps = [-(-len(images) // stage.batch) * stage.epochs for stage in training.stages]
-    step, curve = 0, []
-    for stage in training.stages:
-        for _ in range(stage.epochs):
-            network.train()
-            total = torch.zeros((), device=device)
-            for batch in torch.randperm(len(images), generator=order).to(device).split(stage.batch):
-                set_rate(optimizer, stage.rate * training.schedule.factor(step / sum(steps)))
-                with precision.context():
-                    logits = network(images[batch])
-                    weight = (labels[batch] >= 0).float() if ignoring else None
-                    loss = run.loss(logits, task.target(labels[batch], logits), weight)
-                optimizer.zero_grad(set_to_none=True)
-                precision.backward(loss)
-                precision.step(optimizer)
-                total += loss.detach() * len(batch)
-                step += 1
-            mean_loss = float(total) / len(images)  # once an epoch: asking more often would wait for the device
-            if not isfinite(mean_loss):
-                raise Diverged(f"the loss is {mean_loss} in epoch {len(curve) + 1}")
-            inner = predict(network, run.loss, watch_images, precision, device, memory, stage.batch)
-            curve.append({"loss": mean_loss, "inner": watched(scale.measured(inner), watch_labels, task)})
+    chance = {name: stream(run, name) for name in ("order", "patches", "augment")}
+    course = Course(network, optimizer, precision.scaler, chance, device)
+    if checkpoints is not None:
+        checkpoints.resume(course)
 
-    batch = training.stages[-1].batch
-    inner = predict(network, run.loss, watch_images, precision, device, memory, batch)
-    test = predict(network, run.loss, cases.images[list(split.fold.test)], precision, device, memory, batch)
-    if not (inner.isfinite().all() and test.isfinite().all()):
+    sharing = torch.randperm(len(images), generator=stream(run, "share"))  # a small share is part of a large one
+    stages = [stage for stage in training.stages for _ in range(stage.epochs)]  # one for each epoch
+    parts = [sharing[: max(1, round(stage.share * len(images)))].sort().values for stage in stages]
+    steps = sum(-(-len(part) // stage.batch) for part, stage in zip(parts, stages, strict=True))
+    for epoch in range(len(course.curve), len(stages)):
+        stage, part = stages[epoch], parts[epoch]
+        network.train()
+        total = torch.zeros((), device=device)
+        for batch in part[torch.randperm(len(part), generator=chance["order"])].to(device).split(stage.batch):
+            set_rate(optimizer, stage.rate * training.schedule.factor(course.step / steps))
+            shown, truth = images[batch], labels[batch]
+            if training.patches is not None:
+                shown, truth = training.patches.sample(shown, truth, chance["patches"])
+            shown, truth = augment(shown, truth, training.augment, chance["augment"])
+            with precision.context():
+                logits = network(shown)
+                weight = (truth >= 0).float() if ignoring else None
+                loss = run.loss(logits, task.target(truth, logits), weight)
+            optimizer.zero_grad(set_to_none=True)
+            precision.backward(loss)
+            precision.step(optimizer, training.clip)
+            total += loss.detach() * len(batch)
+            course.step += 1
+        mean_loss = float(total) / len(part)  # once an epoch: asking more often would wait for the device
+        if not isfinite(mean_loss):
+            raise Diverged(f"the loss is {mean_loss} in epoch {epoch + 1}")
+        inner = scale.measured(predict(watch_images, stage.batch))
+        course.curve.append({"loss": mean_loss, "inner": watched(inner, watch_labels, task)})
+        course.best = course.best.or_now(epoch + 1, judged(inner, watch_labels, task, judge), judge, network)
+        if checkpoints is not None:
+            checkpoints.offer(course)
+
+    def answers() -> tuple[Tensor, Tensor]:
+        batch = training.stages[-1].batch
+        return predict(watch_images, batch), predict(cases.images[list(split.fold.test)], batch)
+
+    last, best, best_epoch = answers(), None, course.best.epoch or len(stages)
+    if best_epoch < len(stages):
+        set_weights(network, course.best.weights)
+        best = answers()
+    counted = (*last, *(best or ())) if run.best_by else last
+    if not all(one.isfinite().all() for one in counted):
         raise Diverged("the trained network gives outputs that are not numbers")
-    return Trained(scale.measured(inner), scale.measured(test), curve, time.perf_counter() - start)
+    inner, test, best_inner, best_test = map(scale.measured, (*last, *(best or last)))
+    seconds = time.perf_counter() - start
+    return Trained(inner, test, best_inner, best_test, best_epoch, course.curve, seconds)
 
 
-@torch.no_grad()
-def predict(
-    network: nn.Module,
-    loss: Loss,
-    images: Tensor,
-    precision: "Precision",
-    device: torch.device,
-    memory: Any,
-    batch: int,
-) -> Tensor:
-    """Scores (N, C, *S) in float32, on the CPU: one for a yes/no question or a quantity, else one for each class."""
-    network.eval()
-    logits = []
-    for part in images.split(batch):
-        with precision.context():
-            outputs = network(part.to(device).contiguous(memory_format=memory))
-        logits.append(loss.class_scores(outputs.float()).cpu())
-    return torch.cat(logits)
-
-
-class Precision:
-    """Arithmetic of a training: float32, or mixed with a shorter type, then with scaled gradients for float16."""
-
-    def __init__(self, name: str, device: torch.device) -> None:
-        self.device, self.dtype = device, getattr(torch, name)
-        self.mixed = name != "float32"
-        self.scaler = torch.amp.GradScaler(device.type, enabled=name == "float16")
-
-    def context(self) -> Any:
-        return torch.autocast(self.device.type, self.dtype) if self.mixed else nullcontext()
-
-    def backward(self, loss: Tensor) -> None:
-        self.scaler.scale(loss).backward()
-
-    def step(self, optimizer: torch.optim.Optimizer) -> None:
-        self.scaler.step(optimizer)
-        self.scaler.update()
-
-
-def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
-
-
-def memory_format(name: str, dims: int) -> torch.memory_format:
-    """Auto: channels last for 2-D images (a U-Net's step takes a fifth less on a CPU), contiguous for volumes."""
-    if name == "auto":
-        name = "channels_last" if dims == 2 else "contiguous"
-    if name == "channels_last":
-        return torch.channels_last if dims == 2 else torch.channels_last_3d
-    return torch.contiguous_format
+def stream(run: Run, name: str) -> Generator:
+    """The generator of one source of chance; it is on the CPU, so that devices draw alike."""
+    return Generator().manual_seed(run.stream(name))

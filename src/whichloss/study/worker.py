@@ -3,6 +3,7 @@
 It ends when its parent does. Whatever it dies of costs its own run and no other.
 """
 
+import io
 import json
 import os
 import queue
@@ -10,7 +11,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,16 @@ from whichloss.metrics.metric import Metric
 from whichloss.networks import Network
 
 from . import machine
+from .checkpoint import Checkpoints, Spent, highest
 from .runs import Run
 from .score import chances, inner_scores, scores
 from .shelf import Shelf
-from .store import Store, compact
+from .store import Store, StoreError, compact
 from .study import Design, Training
-from .train import Diverged, train
+from .train import Diverged, Trained, train
 from .tune import applied
+
+STREAMS = ("folds", "inner", "weights", "order", "noise", "share", "patches", "augment", "tuning")
 
 
 def order(run: Run, metrics: list[str], device: str, trial: bool = False) -> dict[str, Any]:
@@ -82,7 +87,13 @@ def read_order(order: Mapping[str, Any]) -> tuple[Run, list[Metric]]:
 
 
 def compute(
-    run: Run, metrics: list[Metric], cases: Cases, device: torch.device, *, trial: bool = False
+    run: Run,
+    metrics: list[Metric],
+    cases: Cases,
+    device: torch.device,
+    *,
+    trial: bool = False,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """One run: its record and its outputs. Divergence, errors and lack of memory are outcomes, not exceptions."""
     split = run.split(cases)
@@ -98,7 +109,7 @@ def compute(
         "inner": {},
         "stress": changed,
         "beside": machine.facts(device),
-        "streams": {name: run.stream(name) for name in ("folds", "inner", "weights", "order", "noise", "tuning")}
+        "streams": {name: run.stream(name) for name in STREAMS}
         | {type(one).__name__: run.stream(f"stress/{type(one).__name__}") for one in run.stress},
         "outcome": "finished",
         "message": "",
@@ -106,16 +117,16 @@ def compute(
     outputs: dict[str, Any] = {}
     machine.start_peak(device)
     try:
-        trained = train(applied(run), cases, split, device)
-        outputs = {
-            "inner": compact(trained.inner),
-            "test": compact(trained.test),
+        judge = parse(run.best_by, Metric, imports=True) if run.best_by else None
+        trained = train(applied(run), cases, split, device, judge, checkpoints)
+        outputs = answers(trained, best=bool(run.best_by)) | {
             "inner_labels": small(cases.labels[list(split.inner)]),
             "test_labels": small(test_labels),
             "inner_cases": torch.tensor(split.inner),
             "test_cases": torch.tensor(split.fold.test),
         }
-        record["curve"], record["seconds"] = trained.curve, trained.seconds
+        record["curve"], record["best_epoch"] = trained.curve, trained.best_epoch
+        record["seconds"] = trained.seconds + (checkpoints.spent.seconds if checkpoints else 0.0)
         record["inner"] = inner_scores(metrics, outputs, cases.task)
         if not trial:  # the test part of a trial is read when the trial has been chosen, and only then
             record["scores"] = scores(metrics, outputs, cases.task)
@@ -127,40 +138,86 @@ def compute(
         traceback.print_exc()
     if record["outcome"] != "finished":
         outputs = {}
-    record["peak_memory_mib"] = machine.peak_memory(device)
+    before = checkpoints.spent if checkpoints else Spent()
+    record["peak_memory_mib"] = highest(before.peak, machine.peak_memory(device))
+    record["continued"] = before.continued
     return record, outputs
+
+
+def answers(trained: Trained, best: bool) -> dict[str, torch.Tensor]:
+    """Those of the epoch that counts, the best or the last; and those of the other one, where it is another."""
+    last = {"inner": compact(trained.inner), "test": compact(trained.test)}
+    if trained.best_epoch == len(trained.curve):
+        return last
+    peak = {"inner": compact(trained.best_inner), "test": compact(trained.best_test)}
+    chosen, other = (peak, last) if best else (last, peak)
+    return chosen | {f"other_{name}": one for name, one in other.items()}
 
 
 def small(labels: torch.Tensor) -> torch.Tensor:
     """Class indices in a short type; those of masks can be -1."""
     if labels.is_floating_point():
         return labels
-    return labels.to(torch.int8) if int(labels.max()) < 128 else labels.to(torch.int32)
+    return labels.to(torch.int32) if (labels >= 128).any() else labels.to(torch.int8)
 
 
 def serve(store: Store, roots: list[Path]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer; it stops its workers
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever else is printed, by anybody's code, must not mix with the replies
+    sys.stdout = sys.stderr = io.TextIOWrapper(io.BufferedWriter(_Log()), line_buffering=True, errors="replace")
     orders: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     shelf = Shelf(roots)
+    replies.write(json.dumps({"ready": os.getpid()}) + "\n")
     while True:
-        message = json.loads(orders.get())
-        try:
-            run, metrics = read_order(message)
-            if shelf.digest(run.data, run.design) != run.digest:
-                raise UserError(f"{run.data.label} changed while the study was running; run it again")
-            record, outputs = compute(
-                run, metrics, shelf.of(run), torch.device(message["device"]), trial=message["trial"]
-            )
-            store.write(run.key, record, outputs)
-            reply = {"outcome": record["outcome"], "message": record["message"]}
-        except Exception as error:
-            traceback.print_exc()
-            reply = {"outcome": "error", "message": f"{type(error).__name__}: {error}", "unrecorded": True}
+        with _as_before():
+            reply = fulfil(json.loads(orders.get()), store, shelf)
         replies.write(json.dumps(reply) + "\n")
+
+
+def fulfil(message: Mapping[str, Any], store: Store, shelf: Shelf) -> dict[str, Any]:
+    """Compute a run and keep it; what the parent is told."""
+    try:
+        run, metrics = read_order(message)
+        if shelf.digest(run.data, run.design) != run.digest:
+            raise UserError(f"{run.data.label} changed while the study was running; run it again")
+        device = torch.device(message["device"])
+        checkpoints = Checkpoints(store.checkpoint(run.key), run.key, device)
+        record, outputs = compute(run, metrics, shelf.of(run), device, trial=message["trial"], checkpoints=checkpoints)
+        store.write(run.key, record, outputs)
+        checkpoints.remove()
+        return {"outcome": record["outcome"], "message": record["message"]}
+    except StoreError as error:
+        return {"store": str(error)}
+    except Exception as error:
+        traceback.print_exc()
+        return {"outcome": "error", "message": f"{type(error).__name__}: {error}", "unrecorded": True}
+
+
+@contextmanager
+def _as_before() -> Iterator[None]:
+    """The next run finds what somebody's code has changed as it was: it may touch the last digits, and is recorded."""
+    threads, number, gradients = torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_default_dtype(number)
+        torch.set_grad_enabled(gradients)
+
+
+class _Log(io.RawIOBase):
+    """The worker's log. What cannot be written is lost: on a full disk, a line of it must not end a run."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        with suppress(OSError):
+            os.write(2, content)
+        return len(content)
 
 
 def _listen(orders: "queue.Queue[str]") -> None:

@@ -1,13 +1,10 @@
 """Adam."""
 
-from collections.abc import Iterable
-
 import torch
-from torch import nn
 
 from whichloss.core import nonnegative, positive
 
-from .optimizer import Optimizer
+from .optimizer import Groups, Optimizer
 
 
 class Adam(Optimizer):
@@ -16,5 +13,5 @@ class Adam(Optimizer):
     lr: float = positive(0.001)
     weight_decay: float = nonnegative(0.0)  # added to the gradient
 
-    def build(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(weights, lr=self.lr, weight_decay=self.weight_decay)
+    def build(self, groups: Groups) -> torch.optim.Optimizer:
+        return torch.optim.Adam(groups, lr=self.lr, weight_decay=self.weight_decay)

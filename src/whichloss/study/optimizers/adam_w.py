@@ -1,13 +1,10 @@
 """Adam with decoupled weight decay."""
 
-from collections.abc import Iterable
-
 import torch
-from torch import nn
 
 from whichloss.core import nonnegative, positive
 
-from .optimizer import Optimizer
+from .optimizer import Groups, Optimizer
 
 
 class AdamW(Optimizer):
@@ -16,5 +13,5 @@ class AdamW(Optimizer):
     lr: float = positive(0.001)
     weight_decay: float = nonnegative(0.01)
 
-    def build(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(weights, lr=self.lr, weight_decay=self.weight_decay)
+    def build(self, groups: Groups) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(groups, lr=self.lr, weight_decay=self.weight_decay)

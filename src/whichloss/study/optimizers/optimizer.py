@@ -2,15 +2,17 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable
+from typing import Any
 
 import torch
-from torch import nn
 
 from whichloss.core import Value
+
+Groups = Iterable[dict[str, Any]]  # of parameters, as torch takes them: what a group says counts before the value
 
 
 class Optimizer(Value):
     """A value that makes one of torch's optimisers."""
 
     @abstractmethod
-    def build(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer: ...
+    def build(self, groups: Groups) -> torch.optim.Optimizer: ...

@@ -1,13 +1,10 @@
 """Stochastic gradient descent."""
 
-from collections.abc import Iterable
-
 import torch
-from torch import nn
 
 from whichloss.core import FieldError, flag, fraction, nonnegative, positive
 
-from .optimizer import Optimizer
+from .optimizer import Groups, Optimizer
 
 
 class SGD(Optimizer):
@@ -22,7 +19,7 @@ class SGD(Optimizer):
         if self.nesterov and not self.momentum:
             raise FieldError("SGD: nesterov needs a momentum above 0")
 
-    def build(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    def build(self, groups: Groups) -> torch.optim.Optimizer:
         return torch.optim.SGD(
-            weights, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay
+            groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay
         )
