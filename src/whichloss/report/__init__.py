@@ -1,6 +1,7 @@
-"""From plain tables to one offline page. Sees no tensor, no training and no statistics: only a `Record`."""
+"""From plain tables to offline pages. Sees no tensor, no training, no statistics: only a `Record`, or what verdicts say."""
 
+from whichloss.report.beside import beside
 from whichloss.report.page import page
 from whichloss.report.record import Curve, Record
 
-__all__ = ["Curve", "Record", "page"]
+__all__ = ["Curve", "Record", "beside", "page"]

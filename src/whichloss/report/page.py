@@ -13,24 +13,27 @@ from whichloss.report.record import Record
 
 def page(record: Record) -> str:
     """The whole report as one string. The same record gives the same bytes."""
-    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    return render("page.html.jinja", record=record, plotly=Markup(_plotly()), **contents(record))
+
+
+def render(template: str, **content: Any) -> str:
+    """A template of this folder with our style and script, as one string."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup, escape
 
     def breakable(text: str) -> Markup:
         """Lets a long name break where a reader would: Dice(|smooth=|1.0)."""
         return Markup("<wbr>").join(map(escape, re.split(r"(?<=[(,=_/])|(?<=\.)(?=[A-Za-z])", text)))
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FunctionLoader(_own), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "allow_nan": False}
     environment.filters["breakable"] = breakable
-    template = environment.from_string(_own("page.html.jinja"))
-    html = template.render(
-        record=record,
-        css=Markup(_own("page.css")),
-        script=Markup(_own("page.js")),
-        plotly=Markup(_plotly()),
-        **contents(record),
-    )
+    css, script = Markup(_own("page.css")), Markup(_own("page.js"))
+    html = environment.get_template(template).render(css=css, script=script, **content)
     return html.encode("utf-8", "replace").decode("utf-8")  # a crash message may hold half a character
 
 
