@@ -4,6 +4,7 @@ from whichloss.stats import read
 from whichloss.study import facts
 from whichloss.study.conduct import Conducted, Prepared
 from whichloss.study.measures import heading, title
+from whichloss.study.study import Study
 
 
 def as_markdown(prepared: Prepared, done: Conducted) -> str:
@@ -47,9 +48,11 @@ def _secondary(prepared: Prepared, done: Conducted) -> list[str]:
     rows = [
         row
         for row in read(done.report.parent / "results.csv")
-        if row.split == "test" and row.data == cell["data"] and row.network == cell["network"]
+        if row.split == "test" and all(getattr(row, name) == cell[name] for name in ("data", "network", "stress"))
     ]
     others = [metric for metric in study.metrics if metric != study.primary]
+    if not others:
+        return []
     units = {row.metric: row.unit for row in rows}
     heads = [heading(one, units.get(repr(one), "")) for one in others]
     lines = ["Descriptive, deciding nothing:", "", "| loss | " + " | ".join(heads) + " |"]
@@ -77,9 +80,18 @@ def _conditions(prepared: Prepared) -> list[str]:
         f"Network: {', '.join(f'`{one.label}`' for one in study.network)}.",
         f"Optimizer: `{study.training.optimizer.label}`, {study.training.schedule.label.lower()} rate,"
         f" {'; '.join(f'{stage.epochs} epochs of batch {stage.batch}' for stage in study.training.stages)}.",
+        *_tuned(study),
         f"Computed with {', '.join(f'{name} {value}' for name, value in sorted(beside.items()))};"
         f" {sum(seconds) / max(1, len(seconds)):.0f} s a run, {sum(seconds) / 60:.0f} min of one worker in all.",
     ]
+
+
+def _tuned(study: Study) -> list[str]:
+    if study.tune is None:
+        return []
+    over = ", ".join(f"{name} {one}" for name, one in study.tune.over.items())
+    where = "once, on patients who are not tested on" if study.tune.where == "once" else "in each training part"
+    return [f"Tuned: {study.tune.trials} trials for each loss {where}, the published settings first; {over}."]
 
 
 def _number(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""From plain tables to offline pages. Sees no tensor, no training, no statistics: only a `Record`, or what verdicts say."""
+"""From plain tables to offline pages. Sees no tensor, no training, no statistics: a `Record`, or what verdicts say."""
 
 from whichloss.report.beside import beside
 from whichloss.report.page import page
