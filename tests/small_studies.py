@@ -143,6 +143,8 @@ def execute_here(
     workers: int | None = None,
     most: int,
     trials: bool = False,
+    limit: float | None = None,
+    memory: float | None = None,
     ended: Callable[[Ended], None],
 ) -> None:
     """What `study.execute` does, one run after the other in this process, which saves the seconds that workers take

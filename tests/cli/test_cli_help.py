@@ -10,7 +10,8 @@ from small_studies import cli
 
 VERBS = {
     "losses": ["NAME", "--json"],
-    "run": ["STUDY", "--store", "--data-root", "--set", "--name", "--workers", "--plan", "--allow-mixed",
+    "run": ["STUDY", "--store", "--data-root", "--set", "--name", "--workers", "--retries", "--limit",
+            "--memory", "--plan", "--allow-mixed",
             "--require-winner"],
     "report": ["STUDY", "--store", "--data-root", "--set", "--name", "--allow-mixed", "--markdown"],
     "doctor": [],

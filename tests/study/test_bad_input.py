@@ -376,3 +376,34 @@ def test_runs_computed_with_different_threads_are_not_compared_unless_asked(done
     fold = changed["spec"]["fold"]
     holds(answer.err, "Logistic and Lorenz", f"fold {fold} of seed 0", "threads", "7", threads, "--allow-mixed")
     assert cli("report", done / "tiny.yaml", "--allow-mixed", here=done).code == 0
+
+
+# leaks
+
+
+def of_images(here: Path, **arrays: Any) -> Path:
+    write_tiny(here, **arrays)
+    return write_study(here)
+
+
+def test_the_same_image_on_both_sides_is_a_leak(here: Path) -> None:
+    write_tiny(here)
+    images = np.load(here / "tiny.npz")["images"].copy()
+    images[:4] = images[20:24]  # other patients
+    answer = cli("run", of_images(here, images=images), "--plan", here=here)
+    assert answer.code == 2
+    assert "leak: " in answer.err and "are trained on, too: case 'case" in answer.err
+
+
+def test_blank_images_and_twins_of_one_patient_are_no_leak(here: Path) -> None:
+    write_tiny(here)
+    images = np.load(here / "tiny.npz")["images"].copy()
+    images[[0, 4, 8, 12]] = 0.0
+    images[3] = images[2]
+    assert cli("run", of_images(here, images=images), "--plan", here=here).code == 0
+
+
+def test_images_that_are_all_the_same_teach_nothing(here: Path) -> None:
+    answer = cli("run", of_images(here, images=np.zeros((24, 8, 8), np.float32)), "--plan", here=here)
+    assert answer.code == 2
+    assert "images of Arrays" in answer.err and "all the same" in answer.err

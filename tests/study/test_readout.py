@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
-from small_studies import cli, write_study, write_tiny
 
+from small_studies import cli, write_study, write_tiny
 from whichloss import parse
 from whichloss.core import Task
 from whichloss.study.readout import readout

@@ -75,6 +75,13 @@ def run(
     changes: SetOption = None,
     name: NameOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; default one a core, or a GPU.")] = None,
+    retries: Annotated[int, typer.Option(min=0, help="How often a failed run is tried again at once.")] = 0,
+    limit: Annotated[
+        float | None, typer.Option(metavar="MINUTES", help="Stop a run that takes longer; the others go on.")
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option(metavar="GB", help="Main memory that each worker may take (Linux).")
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be run, and how long it may take.")] = False,
     allow_mixed: MixedOption = False,
     require_winner: Annotated[
@@ -84,12 +91,17 @@ def run(
     """Probe, run what is not finished, and judge. Running again resumes."""
     from .study import run_study
 
-    raise typer.Exit(run_study(study, store, data_root, changes, name, workers, plan, allow_mixed, require_winner))
+    for option, value in (("--limit", limit), ("--memory", memory)):
+        if value is not None and not value > 0:
+            raise typer.BadParameter(f"{value:g} is not above 0", param_hint=option)
+    effort = {"workers": workers, "retries": retries, "limit": limit, "memory": memory}
+    raise typer.Exit(run_study(study, store, data_root, changes, name, effort, plan, allow_mixed, require_winner))
 
 
 @app.command()
 def report(
     study: StudyArgument,
+    others: Annotated[list[str] | None, typer.Argument(help="Further studies, to lay side by side.")] = None,
     store: StoreOption = Path("whichloss-runs"),
     data_root: RootOption = None,
     changes: SetOption = None,
@@ -97,9 +109,13 @@ def report(
     allow_mixed: MixedOption = False,
     markdown: Annotated[Path | None, typer.Option(help="Also write the verdict and its table as Markdown.")] = None,
 ) -> None:
-    """Table, verdict and page from whatever is finished."""
-    from .study import report_study
+    """Table, verdict and page from whatever is finished; of several studies, a page with all of them, too."""
+    from .study import report_beside, report_study
 
+    if others:
+        if changes or name or markdown:
+            raise typer.BadParameter("--set, --name and --markdown are for one study", param_hint="report")
+        raise typer.Exit(report_beside([study, *others], store, data_root, allow_mixed))
     raise typer.Exit(report_study(study, store, data_root, changes, name, allow_mixed, markdown))
 
 

@@ -4,15 +4,18 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from whichloss.report import beside
 from whichloss.stats import Verdict
 from whichloss.study.conduct import Conducted, Listener, Prepared, prepare, report, run_missing
 from whichloss.study.estimate import estimate
 from whichloss.study.execute import Ended
 from whichloss.study.read import find_study, read_study
+from whichloss.study.store import write_text
 
 from .main import Exit
 from .markdown import as_markdown
@@ -24,18 +27,19 @@ def run_study(
     data_root: Path | None,
     changes: list[str] | None,
     name: str | None,
-    workers: int | None,
+    effort: dict[str, Any],
     plan: bool,
     allow_mixed: bool,
     require_winner: bool,
 ) -> Exit:
+    """effort: workers, retries, limit and memory, as `run_missing` takes them."""
     _import_from_here_and(source)
     study = read_study(source, changes, name)
     prepared = prepare(study, store, _roots(source, data_root))
     if plan:
-        print(estimate(prepared, workers))
+        print(estimate(prepared, effort["workers"]))
         return Exit.DONE
-    run_missing(prepared, workers, Bar(len(prepared.runs) - len(prepared.missing)))
+    run_missing(prepared, listener=Bar(prepared.finished), **effort)
     done = report(prepared, allow_mixed=allow_mixed)
     _tell(prepared, done)
     if done.failed:
@@ -61,6 +65,22 @@ def report_study(
         markdown.write_text(as_markdown(prepared, done), encoding="utf-8")
     _tell(prepared, done)
     return Exit.FAILED if done.failed else Exit.DONE
+
+
+def report_beside(sources: list[str], store: Path, data_root: Path | None, allow_mixed: bool) -> Exit:
+    """Each study by itself, and one page with the verdicts of all: two protocols of one question, say."""
+    ended, failed = [], 0
+    for source in sources:
+        _import_from_here_and(source)
+        prepared = prepare(read_study(source), store, _roots(source, data_root))
+        done = report(prepared, allow_mixed=allow_mixed)
+        _tell(prepared, done)
+        ended.append((prepared.study.name, done.verdict.to_json()))
+        failed += done.failed
+    path = store / "studies" / ("+".join(name for name, _ in ended) + ".html")
+    write_text(path, beside([verdict for _, verdict in ended]))
+    print(f"side by side: {path}")
+    return Exit.FAILED if failed else Exit.DONE
 
 
 def _roots(source: str, data_root: Path | None) -> list[Path]:
@@ -94,7 +114,8 @@ class Bar(Listener):
     """Progress with the time left; never who is ahead, which would invite stopping on it."""
 
     def __init__(self, already: int) -> None:
-        self.already, self.failed, self.done = already, 0, 0
+        self.already = already
+        self.outcomes: dict[str, bool] = {}  # of each run, whether it finished when it was last tried
         self.console = Console(stderr=True)
         self.bar: Progress | None = None
         self.task = TaskID(0)
@@ -119,17 +140,18 @@ class Bar(Listener):
             self.task = self.bar.add_task("runs", total=total, left="")
 
     def ended(self, one: Ended) -> None:
-        self.done += 1
-        self.failed += one.outcome != "finished"
-        left = f"about {_duration((time.monotonic() - self.start) / self.done * (self.total - self.done))} left"
+        again = one.run.key in self.outcomes
+        self.outcomes[one.run.key] = one.outcome == "finished"
+        done, failed = len(self.outcomes), sum(not well for well in self.outcomes.values())
+        left = f"about {_duration((time.monotonic() - self.start) / done * max(0, self.total - done))} left"
         if one.outcome != "finished":
             self.console.print(
                 f"{one.run.loss.label}, fold {one.run.fold}, seed {one.run.seed}: {one.outcome}: {one.message}"
             )
         if self.bar is not None:
-            self.bar.update(self.task, advance=1, left=left)
+            self.bar.update(self.task, advance=not again, left=left)
         else:
-            self.console.print(f"{self.done} of {self.total} runs, {self.failed} failed, {left}")
+            self.console.print(f"{done} of {self.total} runs, {failed} failed, {left}")
 
     def end(self) -> None:
         if self.bar is not None:

@@ -10,7 +10,7 @@ Nothing here trains, and nothing here loads torch.
 from whichloss.stats.comparison import Comparison, Decision, Repeat, decide
 from whichloss.stats.paired import Estimate, Pair, Paired, estimate, t_quantile
 from whichloss.stats.plan import Design, Plan
-from whichloss.stats.table import COLUMNS, Row, TableError, read, write
+from whichloss.stats.table import COLUMNS, Row, TableError, as_text, in_order, read, write
 from whichloss.stats.verdict import Extent, Place, Summary, Verdict, judge
 
 __all__ = [
@@ -29,8 +29,10 @@ __all__ = [
     "Summary",
     "TableError",
     "Verdict",
+    "as_text",
     "decide",
     "estimate",
+    "in_order",
     "judge",
     "read",
     "t_quantile",

@@ -1,6 +1,7 @@
 """The one results table: a row per measured fact, sorted, the same bytes for the same rows."""
 
 import csv
+import io
 import os
 from collections.abc import Iterable
 from math import isnan
@@ -55,17 +56,29 @@ def read(path: str | os.PathLike[str]) -> list[Row]:
 
 def write(path: str | os.PathLike[str], rows: Iterable[Row]) -> None:
     """Write the rows sorted, aside and renamed: a reader sees the old table or the new one, never a half."""
-    path = Path(path)
-    lines = [_fields(row) for row in sorted(rows, key=_order)]
+    path, text = Path(path), as_text(rows)
     aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
     try:
         with aside.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([COLUMNS, *lines])
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def as_text(rows: Iterable[Row]) -> str:
+    """The rows as CSV, sorted."""
+    text = io.StringIO()
+    lines = [_fields(row) for row in in_order(rows)]
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *lines])
+    return text.getvalue()
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """The rows as a file has them: for people first, then by every field."""
+    return sorted(rows, key=_order)
 
 
 def _order(row: Row) -> tuple[str | int, ...]:

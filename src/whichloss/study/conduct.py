@@ -14,7 +14,7 @@ import yaml
 from whichloss.core import UserError
 from whichloss.data import Cases, DataSet, find_file
 from whichloss.report import page
-from whichloss.stats import Plan, Verdict, judge, write
+from whichloss.stats import Plan, Row, Verdict, as_text, judge
 
 from . import facts, machine
 from .agenda import Agenda
@@ -25,10 +25,11 @@ from .probe import probe
 from .runs import Run, runs_of
 from .score import chances
 from .shelf import Shelf
-from .store import Store, write_text
+from .store import Store
 from .study import Study
 from .tune import Tuning
 from .tune import check as check_settings
+from .twins import Twins
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Prepared:
     def missing(self) -> list[Run]:
         """What is still to be trained."""
         return self.tuning.left(self.runs)
+
+    @property
+    def finished(self) -> int:
+        """How many of the runs that count need no more training."""
+        return sum(self.store.finished(run.key) for run in self.final)
 
     @property
     def final(self) -> list[Run]:
@@ -99,9 +105,13 @@ def look_first(prepared: Prepared) -> None:
             one.accept(cases.task)
     if study.tune is not None:
         check_settings(study.tune, prepared.runs)
+    twins = {id(cases): Twins(cases) for cases in prepared.data.values()} if study.design.draws is None else {}
     for run in {(run.data, run.stress, run.seed, run.fold): run for run in prepared.runs}.values():
         cases = prepared.shelf.of(run)
-        labels = cases.labels[list(run.split(cases).fold.test)]
+        fold = run.split(cases).fold
+        if twins:  # a generator does not repeat itself
+            twins[id(cases)].check(fold, f"fold {run.fold} of seed {run.seed}")
+        labels = cases.labels[list(fold.test)]
         blind = torch.zeros(len(labels), cases.task.outputs, *labels.shape[1:])
         if isnan(study.primary.value(blind, labels, cases.task)):
             raise UserError(
@@ -119,23 +129,35 @@ def conduct(
     roots: Sequence[Path] = (),
     workers: int | None = None,
     retries: int = 0,
+    limit: float | None = None,
+    memory: float | None = None,
     allow_mixed: bool = False,
     listener: Listener | None = None,
 ) -> Conducted:
-    """Run and report. What is finished in the store is never computed again."""
+    """Run and report. What is finished in the store is never computed again.
+
+    limit: minutes that a run may take; memory: GB that a worker may take; a run that needs more costs itself alone.
+    """
     prepared = prepare(study, store, roots)
-    run_missing(prepared, workers, listener or Listener(), retries)
+    run_missing(prepared, workers, listener or Listener(), retries, limit, memory)
     return report(prepared, allow_mixed=allow_mixed)
 
 
-def run_missing(prepared: Prepared, workers: int | None, listener: Listener, retries: int = 0) -> None:
+def run_missing(
+    prepared: Prepared,
+    workers: int | None,
+    listener: Listener,
+    retries: int = 0,
+    limit: float | None = None,
+    memory: float | None = None,
+) -> None:
+    """Compute what is not finished; a failed run is tried again `retries` times, and by the next command."""
     study, store = prepared.study, prepared.store
     look_first(prepared)
     missing = len(prepared.missing)
     agenda = Agenda(map(prepared.tuning.job, prepared.runs), store.finished, retries)
-    folder = store.study(study.name)
-    write_text(folder / "study.yaml", as_yaml(study))
-    write_text(folder / "protocol.json", json.dumps(study.fixed(), indent=1, sort_keys=True))
+    store.keep(study.name, "study.yaml", as_yaml(study))
+    store.keep(study.name, "protocol.json", json.dumps(study.fixed(), indent=1, sort_keys=True))
     count = plan_workers(study.training.device, workers)[0]
 
     def ended(one: Ended) -> None:
@@ -146,36 +168,41 @@ def run_missing(prepared: Prepared, workers: int | None, listener: Listener, ret
     listener.begin(missing, min(count, missing))
     try:
         execute(
-            agenda, study.metrics, store, prepared.shelf.roots, folder,
+            agenda, study.metrics, store, prepared.shelf.roots, store.study(study.name),
             device=study.training.device, workers=workers, most=missing, ended=ended,
-            trials=study.tune is not None,
+            trials=study.tune is not None, limit=limit, memory=memory,
         )  # fmt: skip
     finally:
         listener.end()
+        store.clean()  # of workers that died in the middle of a write
 
 
-def report(prepared: Prepared, *, allow_mixed: bool = False) -> Conducted:
-    """Table, verdict and page from whatever is finished."""
+def table_of(prepared: Prepared, *, allow_mixed: bool = False) -> tuple[list[Row], facts.Ended]:
+    """The rows of results.csv from whatever is finished, and the runs behind them."""
     study, store = prepared.study, prepared.store
     found = facts.ended(prepared.final, store)
     if not found:
         raise UserError(f"no run of {study.name} has ended in {store.folder}; start with: whichloss run")
     if not allow_mixed:
         facts.check_alike(found, study)
-    folder = store.study(study.name)
-    folder.mkdir(parents=True, exist_ok=True)
-    table = list(facts.rows(study, found, store, prepared.shelf))
-    write(folder / "results.csv", table)
-    write_text(folder / "costs.csv", facts.costs(found))
+    return list(facts.rows(study, found, store, prepared.shelf)), found
+
+
+def report(prepared: Prepared, *, allow_mixed: bool = False) -> Conducted:
+    """Table, verdict and page from whatever is finished."""
+    study, store = prepared.study, prepared.store
+    table, found = table_of(prepared, allow_mixed=allow_mixed)
+    store.keep(study.name, "results.csv", as_text(table))
     searches = list(prepared.tuning.searches(prepared.runs))
+    store.keep(study.name, "costs.csv", facts.costs([*found, *facts.trials(searches, store)]))
     if searches:
-        write_text(folder / "tuning.csv", facts.tuning(searches, store))
+        store.keep(study.name, "tuning.csv", facts.tuning(searches, store))
     verdict = judge(table, plan_of(study, len({(run.seed, run.fold) for run in prepared.runs})))
-    write_text(folder / "verdict.json", json.dumps(verdict.to_json(), indent=1, allow_nan=False))
+    store.keep(study.name, "verdict.json", json.dumps(verdict.to_json(), indent=1, allow_nan=False))
     record = gather(study, verdict, table, found, store, prepared.data, as_yaml(study), searches)
-    write_text(folder / "report.html", page(record))
+    written = store.keep(study.name, "report.html", page(record))
     failed = sum(record["outcome"] != "finished" for _, record in found)
-    return Conducted(verdict, folder / "report.html", failed)
+    return Conducted(verdict, written, failed)
 
 
 def plan_of(study: Study, pairs: int) -> Plan:

@@ -1,90 +1,221 @@
-"""What a study will take, before it starts: measured on one training step of each loss and network."""
+"""What a study will take, before it starts: from a few steps of training each loss and network."""
 
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from whichloss.core import Task
+from whichloss.data import Cases
+from whichloss.metrics import Metric
 
 from . import machine
 from .conduct import Prepared, look_first
-from .execute import plan_workers
-from .runs import Run
-from .train import Precision, memory_format
+from .execute import Worker, plan_workers
+from .runs import Run, Split
+from .score import inner_scores, scores
+from .shelf import Shelf
+from .study import Stage
+from .train import Diverged, Trained, train
+from .tune import applied
+from .worker import answers, small
+
+ENOUGH = 0.1  # seconds that a measurement takes at least
+RECORD, CASE = 12 * 1024, 24  # bytes of record.json: for a run, and for each case and metric
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What one run takes."""
+
+    step: float  # seconds of one batch
+    epoch: float  # seconds of an epoch beside its steps: the look at the inner split
+    rest: float  # seconds of a run beside its epochs: building, predicting, scoring
+    memory: float | None  # MiB, of this process when it did the same
+    disk: float  # bytes
+
+    def seconds(self, stages: Sequence[Stage], cases: int) -> float:
+        """Of a run that fits to so many cases."""
+        return self.rest + sum(
+            stage.epochs * (-(-round(stage.share * cases) // stage.batch) * self.step * stage.batch / stages[0].batch
+                            + self.epoch)
+            for stage in stages
+        )  # fmt: skip
 
 
 def estimate(prepared: Prepared, workers: int | None) -> str:
-    """The grid, the runs left, hours and disk, as text."""
+    """The grid, the budget, and what is left: runs, hours, memory and disk, as text."""
     study, missing = prepared.study, prepared.missing
-    look_first(prepared)
+    before = _timed(lambda: look_first(prepared))
     count, threads, devices = plan_workers(study.training.device, workers)
+    busy = max(1, min(count, len(missing)))
     torch.set_num_threads(threads)
-    seconds: dict[tuple[str, str, str], float] = {}
-    disk = 0.0
-    for run in missing:
-        kind = (repr(run.loss), repr(run.data), repr(run.network))
-        if kind not in seconds:
-            seconds[kind] = _seconds(run, prepared, torch.device(devices[0]))
-        disk += _disk(run, prepared)
-    total = sum(seconds[repr(run.loss), repr(run.data), repr(run.network)] for run in missing) / count
-    folds = len({run.fold for run in prepared.runs})
+    trials = _trials_left(prepared)
     lines = [
-        f"{study.name}: {len(study.losses)} losses x {len(study.data)} data x {len(study.network)} networks"
-        f" x {folds} folds x {study.design.seeds} seeds = {len(prepared.runs)} runs,"
-        f" {len(prepared.runs) - len(missing)} finished",
+        f"{study.name}: {_grid(prepared)} = {len(prepared.runs)} runs, {prepared.finished} finished",
+        f"budget: {_budget(prepared)}",
+        f"left to train: {len(missing)}" + (f", of which {trials} trials" if trials else ""),
         f"{count} workers of {threads} threads on {devices[0]}, {machine.cores()} cores",
-        f"about {total / 60:.1f} min left, {disk / 2**20:.0f} MiB on disk",
     ]
-    return "\n".join(lines)
+    if not missing:
+        return "\n".join(lines)
+    start = _seconds_to_start(prepared, missing, threads, torch.device(devices[0]))
+    paces = _paces(prepared, missing, torch.device(devices[0]))
+    cases = {(run.data, run.stress): run for run in reversed(missing)}
+    fitted = {at: len(run.split(prepared.shelf.of(run)).fit) for at, run in cases.items()}
+    seconds = sum(paces[_kind(run)].seconds(run.training.stages, fitted[run.data, run.stress]) for run in missing)
+    disk = sum(paces[_kind(run)].disk for run in missing)
+    memory = max(pace.memory or 0.0 for pace in paces.values())
+    return "\n".join(
+        [
+            *lines,
+            f"about {_time(before + start + seconds / busy)} left, of which {start:.0f} s to start;"
+            f" {_size(max(1.0, disk / 2**20))} on disk",
+            f"{_size(memory)} of memory for each worker, {_size(busy * memory)} in all"
+            if memory
+            else "memory: unknown",
+        ]
+    )
 
 
-def _seconds(run: Run, prepared: Prepared, device: torch.device) -> float:
-    """Seconds of one run: steps of training, and prediction of inner and test part after each epoch."""
-    cases, training = prepared.shelf.of(run), run.training
-    split = run.split(cases)
-    network = run.network.build(cases.task, run.loss.outputs(cases.task)).to(
-        device, memory_format=memory_format(training.memory_format, cases.task.dims)
-    )  # type: ignore[call-overload]
-    total = look = 0.0
-    for stage in training.stages:
-        at = list(split.fit[: stage.batch])
-        images, labels = cases.images[at].to(device), cases.labels[at].to(device)
-        step = _time(lambda n=network, i=images, y=labels: _step(n, i, y, run, cases.task), device)
-        with torch.no_grad():
-            look = _time(lambda n=network, i=images: n(i), device) / len(at)
-        total += stage.epochs * (step * len(split.fit) / len(at) + look * len(split.inner))
-    return total + look * (len(split.inner) + len(split.fold.test))
+def _grid(prepared: Prepared) -> str:
+    study = prepared.study
+    sizes = {"losses": len(study.losses), "data": len(study.data), "networks": len(study.network)}
+    if len(study.stress.levels) > 1:
+        sizes["levels of stress"] = len(study.stress.levels)
+    if study.design.draws is not None:
+        sizes["draws"] = study.design.draws
+    else:
+        sizes |= {"folds": len({run.fold for run in prepared.runs}), "seeds": study.design.seeds}
+    return " x ".join(f"{size} {name}" for name, size in sizes.items())
 
 
-def _step(network: nn.Module, images: Tensor, labels: Tensor, run: Run, task: Task) -> None:
-    precision = Precision(run.training.precision, images.device)
-    with precision.context():
-        logits = network(images)
-        loss = run.loss(logits, task.target(labels, logits))
-    network.zero_grad(set_to_none=True)
-    loss.backward()
+def _budget(prepared: Prepared) -> str:
+    tune = prepared.study.tune
+    if tune is None:
+        return "no tuning, each loss once for each of these"
+    searches = list(prepared.tuning.searches(prepared.runs))
+    losses = {repr(search.base.loss) for search in searches}
+    whom = "the baseline alone" if tune.losses == "baseline" else "each loss"
+    return f"{tune.trials} trials in each of {len(searches) // len(losses)} searches for {whom}"
 
 
-def _time(action: Callable[[], Any], device: torch.device) -> float:
+def _trials_left(prepared: Prepared) -> int:
+    tune = prepared.study.tune
+    if tune is None:
+        return 0
+    searches = prepared.tuning.searches(prepared.runs)
+    return sum(tune.trials - sum(trial.ended for trial in search.trials) for search in searches)
+
+
+def _kind(run: Run) -> tuple[str, ...]:
+    """Runs whose steps take as long."""
+    return repr(run.loss), repr(run.data), repr(run.network)
+
+
+def _paces(prepared: Prepared, missing: Sequence[Run], device: torch.device) -> dict[tuple[str, ...], Pace]:
+    """The pace of each kind of run."""
+    paces: dict[tuple[str, ...], Pace] = {}
+    for run in missing:
+        if _kind(run) not in paces:
+            cases = prepared.shelf.of(run)
+            paces[_kind(run)] = _pace(applied(run), cases, run.split(cases), prepared.study.metrics, device)
+    return paces
+
+
+def _pace(run: Run, cases: Cases, split: Split, metrics: Sequence[Metric], device: torch.device) -> Pace:
+    """Trains on one batch and on two; of images to segment it predicts but a few, and the rest takes in proportion."""
+    batch = min(run.training.stages[0].batch, max(1, len(split.fit) // 2))
+    few = batch if cases.task.kind == "segmentation" else len(cases)
+    inner, test = _some(split.inner, few), _some(split.fold.test, few)
+
+    def measured(fitted: int, epochs: int) -> tuple[float, Trained | None]:
+        part = replace(split, fit=_some(split.fit, fitted), inner=inner, fold=replace(split.fold, test=test))
+        training = run.training.model_copy(update={"stages": (Stage(epochs=epochs, batch=batch, rate=1.0, share=1.0),)})
+        start, trained = time.perf_counter(), None
+        with suppress(Diverged):  # it has taken its time all the same
+            trained = train(replace(run, training=training), cases, part, device)
+        return time.perf_counter() - start, trained
+
+    machine.start_peak(device)
+    measured(2 * batch, 1)  # once for what is only done the first time
+    alone, trained = measured(2 * batch, 1)
+    memory = machine.peak_memory(device)
+    two, one = _each_epoch(lambda n: measured(2 * batch, n)[0]), _each_epoch(lambda n: measured(batch, n)[0])
+    step = max(0.0, two - one)
+    epoch = max(0.0, one - step)
+    looked = (len(split.inner) / len(inner), (len(split.inner) + len(split.fold.test)) / (len(inner) + len(test)))
+    scored, kept = _scored(trained, cases, inner, test, metrics)
+    return Pace(
+        step=step * run.training.stages[0].batch / batch,
+        epoch=epoch * looked[0],
+        rest=max(0.0, alone - two) * looked[1] + scored * looked[1],
+        memory=memory,
+        disk=kept * looked[1] + RECORD + CASE * len(metrics) * len(split.fold.test),
+    )
+
+
+def _some(at: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """So many of them, from all over."""
+    return at[:: max(1, len(at) // count)][:count]
+
+
+def _each_epoch(seconds: Callable[[int], float]) -> float:
+    """What one epoch more takes, from enough of them."""
+    first, epochs = seconds(1), 2
+    while (more := seconds(epochs) - first) < ENOUGH and epochs < 1000:
+        epochs *= 2
+    return max(0.0, more / (epochs - 1))
+
+
+def _scored(
+    trained: Trained | None, cases: Cases, inner: Sequence[int], test: Sequence[int], metrics: Sequence[Metric]
+) -> tuple[float, float]:
+    """Seconds of scoring, and bytes of what is kept."""
+    if trained is None:
+        return 0.0, 0.0
+    outputs: dict[str, Tensor] = answers(trained, best=False) | {
+        "inner_labels": small(cases.labels[list(inner)]),
+        "test_labels": small(cases.labels[list(test)]),
+        "inner_cases": torch.tensor(inner),
+        "test_cases": torch.tensor(test),
+    }
+
+    def score() -> None:
+        inner_scores(metrics, outputs, cases.task)
+        if test:
+            scores(metrics, outputs, cases.task)
+
+    return _timed(score), float(sum(one.numel() * one.element_size() for one in outputs.values()))
+
+
+def _seconds_to_start(prepared: Prepared, missing: Sequence[Run], threads: int, device: torch.device) -> float:
+    """A worker is started to see; what it then does once, reading data and the first step, is done here."""
+    with tempfile.TemporaryDirectory() as folder:
+        worker = Worker(0, prepared.store, prepared.shelf.roots, Path(folder), threads)
+        seconds = _timed(worker._alive)
+        worker.stop()
+    drawn = {(run.data, run.draw): run for run in missing}
+    for data in {run.data for run in missing}:
+        draws = [run for (one, _), run in drawn.items() if one == data]
+        seconds += len(draws) * _timed(lambda run=draws[0]: Shelf(prepared.shelf.roots).of(run))
+    return seconds
+
+
+def _timed(action: Callable[[], Any]) -> float:
+    start = time.perf_counter()
     action()
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        action()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
-    return sorted(times)[1]
+    return time.perf_counter() - start
 
 
-def _disk(run: Run, prepared: Prepared) -> float:
-    cases = prepared.shelf.of(run)
-    split = run.split(cases)
-    kept = len(split.inner) + len(split.fold.test)
-    if cases.task.kind != "segmentation":
-        return kept * 4.0 * cases.task.outputs
-    elements = cases.labels[0].numel()
-    return kept * elements * (2.0 * cases.task.outputs + 1)
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def _size(mebibytes: float) -> str:
+    return f"{mebibytes:.0f} MiB" if mebibytes < 2048 else f"{mebibytes / 1024:.1f} GiB"

@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 
+from whichloss.core import UserError
 from whichloss.metrics import Metric
 
 from . import machine
 from .agenda import Agenda
 from .runs import Run
-from .store import Store
+from .store import Store, StoreError
 from .worker import order
 
 
@@ -53,13 +54,18 @@ def execute(
     workers: int | None = None,
     most: int,
     trials: bool = False,
+    limit: float | None = None,
+    memory: float | None = None,
     ended: Callable[[Ended], None],
 ) -> None:
-    """Compute what is on the agenda, `most` runs, until nothing is left. `ended` hears of each, in this thread."""
+    """Compute what is on the agenda, `most` runs, until nothing is left. `ended` hears of each, in this thread.
+
+    limit: minutes of a run; memory: GB of main memory of a worker.
+    """
     count, threads, devices = plan_workers(device, workers)
     texts = [repr(metric) for metric in metrics]
     news: queue.Queue[tuple[Ended, threading.Event] | Exception | None] = queue.Queue()
-    crew = [Worker(at, store, roots, logs, threads) for at in range(min(count, most))]
+    crew = [Worker(at, store, roots, logs, threads, limit, memory) for at in range(min(count, most))]
 
     def work(worker: Worker, device: str) -> None:
         try:
@@ -94,9 +100,20 @@ def execute(
 class Worker:
     """One worker process, started when first needed and again after it died."""
 
-    def __init__(self, at: int, store: Store, roots: Sequence[Path], logs: Path, threads: int) -> None:
-        self.command = [sys.executable, "-m", "whichloss.study.worker", str(store.folder), *map(str, roots)]
-        self.log = logs / f"worker-{at}.log"
+    def __init__(
+        self,
+        at: int,
+        store: Store,
+        roots: Sequence[Path],
+        logs: Path,
+        threads: int,
+        limit: float | None = None,
+        memory: float | None = None,
+    ) -> None:
+        """limit: minutes of a run; memory: GB of the process."""
+        folders = (store.folder, *roots)  # absolute: the code of a study may go to another folder
+        self.command = [sys.executable, "-m", "whichloss.study.worker", *(str(one.absolute()) for one in folders)]
+        self.log, self.limit, self.memory = logs / f"worker-{at}.log", limit, memory
         count = str(threads)  # read by the libraries below torch when they are loaded
         self.environment = os.environ | {
             "OMP_NUM_THREADS": count,
@@ -106,41 +123,107 @@ class Worker:
         }
         self.process: subprocess.Popen[str] | None = None
         self.stopping = False
+        self._starting = threading.Lock()
 
     def do(self, run: Run, message: dict[str, Any]) -> Ended:
+        """Raises StoreError where nothing can be kept, so that no other run is computed in vain."""
         process = self._alive()
-        try:
-            assert process.stdin is not None and process.stdout is not None
-            process.stdin.write(json.dumps(message) + "\n")
-            process.stdin.flush()
-            answer = process.stdout.readline()
-        except OSError:
-            answer = ""
+        with _Limit(process, self.limit) as limit:
+            answer = _ask(process, message)
+        if limit.exceeded:
+            process.wait()
         if not answer:
-            return Ended(run, "died", self._why(process), recorded=False)
+            outcome, why = ("hung", self._late()) if limit.exceeded else ("died", self._why(process))
+            return Ended(run, outcome, why, recorded=False)
         reply = json.loads(answer)
+        if "store" in reply:
+            raise StoreError(reply["store"])
         return Ended(run, reply["outcome"], reply["message"], recorded="unrecorded" not in reply)
 
     def stop(self) -> None:
-        self.stopping = True
+        with self._starting:
+            self.stopping = True
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
 
     def _alive(self) -> "subprocess.Popen[str]":
+        """The process, ready for a run: what it takes to start is not a part of any."""
         if self.process is None or self.process.poll() is not None:
-            with self.log.open("a") as log:
-                self.process = subprocess.Popen(
-                    self.command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    env=self.environment,
-                )
+            try:
+                self.process = self._start()
+            except OSError as error:
+                raise UserError(f"cannot start a worker process: {error}") from error
+            assert self.process.stdout is not None
+            self.process.stdout.readline()
         return self.process
+
+    def _start(self) -> "subprocess.Popen[str]":
+        with self._starting, self.log.open("a") as log:
+            if self.stopping:
+                raise UserError("the workers have been stopped")
+            process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=self.environment,
+            )
+        if self.memory is not None:
+            _limit_memory(process.pid, round(self.memory * 1e9))
+        return process
+
+    def _late(self) -> str:
+        return f"it had not ended after {self.limit:g} min, and its worker process was stopped; see {self.log.name}"
 
     def _why(self, process: "subprocess.Popen[str]") -> str:
         code = process.wait()
         name = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         return f"its worker process ended with {name}; see {self.log.name}"
+
+
+class _Limit:
+    """Kills a process that takes longer than so many minutes, while it lasts."""
+
+    def __init__(self, process: "subprocess.Popen[str]", minutes: float | None) -> None:
+        self.process, self.exceeded = process, False
+        self.timer = None if minutes is None else threading.Timer(60 * minutes, self._end)
+
+    def __enter__(self) -> "_Limit":
+        if self.timer is not None:
+            self.timer.daemon = True
+            self.timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer.join()  # it may be at work at this moment
+
+    def _end(self) -> None:
+        self.exceeded = True
+        self.process.kill()
+
+
+def _ask(process: "subprocess.Popen[str]", message: dict[str, Any]) -> str:
+    """The line that a worker answers with; nothing where it ends before."""
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        process.stdin.write(json.dumps(message) + "\n")
+        process.stdin.flush()
+        return process.stdout.readline()
+    except OSError:
+        return ""
+
+
+def _limit_memory(process: int, most: int) -> None:
+    """What a process asks for beyond this is refused, and most often ends as the outcome out_of_memory."""
+    try:
+        import resource
+
+        resource.prlimit(process, resource.RLIMIT_DATA, (most, most))
+    except (ImportError, AttributeError):
+        raise UserError("memory can be limited on Linux alone; run without --memory") from None
+    except ProcessLookupError:  # it has died already
+        return

@@ -3,23 +3,28 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
-from whichloss.core import UserError
+from torch import Tensor
+
+from whichloss.core import Task, UserError
 from whichloss.metrics.metric import Metric
-from whichloss.stats import Row
+from whichloss.stats import COLUMNS, Row, in_order
 
 from .runs import Run
 from .score import chances, scores
 from .shelf import Shelf
 from .store import Store
-from .study import Study, spelled
+from .study import Study
 from .tune import Search
 
+if TYPE_CHECKING:
+    import pandas
+
 TRIALS = (
-    "loss", "data", "network", "stress", "fold", "seed", "trial", "settings", "outcome", "inner", "chosen", "seconds",
-    "run",
+    "loss", "data", "network", "stress", "fold", "seed", "trial", "settings", "outcome", "inner", "chosen", "run",
 )  # fmt: skip
 Ended = list[tuple[Run, dict[str, Any]]]  # runs that have ended, with their records
 COSTS = (
@@ -32,47 +37,76 @@ def ended(runs: Iterable[Run], store: Store) -> Ended:
     return [(run, record) for run in runs if (record := store.record(run.key)) is not None]
 
 
+def trials(searches: Iterable[Search], store: Store) -> Ended:
+    """Of all searches, whatever came of them."""
+    return ended((trial.run for search in searches for trial in search.trials), store)
+
+
 def rows(study: Study, found: Ended, store: Store, shelf: Shelf) -> Iterator[Row]:
-    """A row for each measured value, and one for what chance scores there. A failed run has no value."""
+    """A row for each measured value, and one for what chance scores there. A failed run has no value.
+
+    From the records; for a metric that was asked for later, from the outputs that were kept.
+    """
+    metrics = {repr(metric): metric for metric in study.metrics}
+    later: dict[tuple[Any, ...], float] = {}  # chance, where records do not tell
     for run, record in found:
-        task = shelf.task(run.data, run.design)
-        for metric in study.metrics:
-            value, chance = _value(run, record, metric, store, shelf)
+        task, (loss, data, network, stress) = shelf.task(run.data, run.design), names(run)
+        outputs = cache(partial(store.outputs, run.key))
+        for name, metric in metrics.items():
+            value = _value(record, name, metric, outputs, task)
+            chance = record["chance"].get(name)
+            if chance is None:
+                part = (name, data, run.seed, run.fold)  # the same test part for all losses, networks and stress
+                if part not in later:
+                    later[part] = _chance(run, metric, shelf)
+                chance = later[part]
             for split, one in (("test", value), ("chance", chance)):
                 yield Row(
-                    study=study.name, run=run.key, loss=repr(run.loss), data=repr(run.data), network=repr(run.network),
-                    fold=run.fold, seed=run.seed, stress=spelled(run.stress), split=split, metric=repr(metric),
+                    study=study.name, run=run.key, loss=loss, data=data, network=network,
+                    fold=run.fold, seed=run.seed, stress=stress, split=split, metric=name,
                     unit=metric.unit(task), value=one,
                     n_train=record["n_train"], n_test=record["n_test"],
                 )  # fmt: skip
 
 
-def _value(run: Run, record: dict[str, Any], metric: Metric, store: Store, shelf: Shelf) -> tuple[float | None, float]:
-    """From the record; for a metric that was asked for later, from the outputs that were kept."""
-    name = repr(metric)
-    known = record["scores"].get(name)
-    chance = record["chance"].get(name)
-    if chance is None:
-        cases = shelf.of(run)
-        labels = cases.labels[list(run.split(cases).fold.test)]
-        chance = chances([metric], labels, cases.task)[name]
+def names(run: Run) -> tuple[str, str, str, str]:
+    """Loss, data, network and stress as tables have them; a run has spelled them once, for its key."""
+    return run.spec["loss"], run.spec["data"], run.spec["network"], " + ".join(run.spec["stress"])
+
+
+def _value(
+    record: dict[str, Any], name: str, metric: Metric, outputs: Callable[[], dict[str, Tensor]], task: Task
+) -> float | None:
     if record["outcome"] != "finished":
-        return None, chance
+        return None
+    known = record["scores"].get(name)
     if known is None or known["version"] != metric.results_version:
-        known = scores([metric], store.outputs(run.key), shelf.task(run.data, run.design))[name]
-    return known["value"], chance
+        known = scores([metric], outputs(), task)[name]
+    return known["value"]
+
+
+def _chance(run: Run, metric: Metric, shelf: Shelf) -> float:
+    cases = shelf.of(run)
+    labels = cases.labels[list(run.split(cases).fold.test)]
+    return chances([metric], labels, cases.task)[repr(metric)]
+
+
+def frame(table: Iterable[Row]) -> "pandas.DataFrame":
+    """results.csv as pandas has it: the same rows in the same order, numbers as numbers, no value as NaN."""
+    import pandas
+
+    return pandas.DataFrame(in_order(table), columns=list(COLUMNS)).astype({"value": float})
 
 
 def costs(found: Ended) -> str:
-    """costs.csv: what each run took. Unlike results, it differs from machine to machine."""
+    """costs.csv: what each run and each trial took. Unlike results, it differs from machine to machine."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COSTS)
-    for run, record in sorted(found, key=lambda pair: pair[0].key):
+    for _, (run, record) in sorted({pair[0].key: pair for pair in found}.items()):
         beside = record.get("beside", {})
         table.writerow(
-            [run.key, repr(run.loss), repr(run.data), repr(run.network), spelled(run.stress), run.fold,
-             run.seed, record["outcome"],
+            [run.key, *names(run), run.fold, run.seed, record["outcome"],
              _short(record.get("seconds")), _short(record.get("peak_memory_mib")),
              beside.get("device", ""), beside.get("threads", "")]
         )  # fmt: skip
@@ -89,11 +123,11 @@ def tuning(searches: Iterable[Search], store: Store) -> str:
         for trial in search.trials:
             record = store.record(trial.run.key) or {}
             table.writerow(
-                [repr(base.loss), repr(base.data), repr(base.network), spelled(base.stress), base.fold, base.seed,
+                [*names(base), base.fold, base.seed,
                  trial.number, json.dumps(dict(trial.run.tuned)), record.get("outcome", "not yet"),
                  "" if trial.inner is None else repr(trial.inner),
                  "yes" if search.chosen is not None and trial.number == search.chosen.number else "",
-                 _short(record.get("seconds")), trial.run.key]
+                 trial.run.key]
             )  # fmt: skip
     return text.getvalue()
 
@@ -107,9 +141,7 @@ def check_alike(found: Ended, study: Study) -> None:
     pairs: dict[tuple[Any, ...], list[tuple[Run, dict[str, str]]]] = {}
     for run, record in found:
         if record["outcome"] == "finished":
-            pairs.setdefault((repr(run.data), repr(run.network), spelled(run.stress), run.seed, run.fold), []).append(
-                (run, record["beside"])
-            )
+            pairs.setdefault((*names(run)[1:], run.seed, run.fold), []).append((run, record["beside"]))
     for (_, _, _, seed, fold), members in pairs.items():
         first, facts = members[0]
         for other, theirs in members[1:]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
+from warnings import catch_warnings
 
 import numpy as np
 
@@ -10,11 +11,11 @@ from whichloss.data import Cases, DataSet
 from whichloss.report import Curve, Record
 from whichloss.stats import Row, Verdict
 
-from .facts import Ended
+from .facts import Ended, names
 from .measures import heading, watch
 from .runs import Run
 from .store import Store
-from .study import Study, spelled
+from .study import Study
 from .tune import Search
 
 LOGITS = "loss(logits, target)  # logits (N, C, *space), never probabilities"
@@ -32,8 +33,8 @@ def gather(
     searches: Sequence[Search] = (),
 ) -> Record:
     cell_data, cell_network, stress = study.decides
-    cell = (cell_data, cell_network, stress)
-    here = [(run, record) for run, record in found if (run.data, run.network, spelled(run.stress)) == cell]
+    cell = (repr(cell_data), repr(cell_network), stress)
+    here = [(run, record) for run, record in found if names(run)[1:] == cell]
     finished = [(run, record) for run, record in here if record["outcome"] == "finished"]
     labels = study.labels
     curves = [*_learning(finished, labels, data[cell_data]), *_roc(finished, labels, data[cell_data], store)]
@@ -41,11 +42,7 @@ def gather(
         study=study.name,
         question=study.question,
         verdict=verdict.to_json(),
-        results=tuple(
-            row._asdict()
-            for row in table
-            if (row.data, row.network, row.stress) == (repr(cell_data), repr(cell_network), stress)
-        ),
+        results=tuple(row._asdict() for row in table if (row.data, row.network, row.stress) == cell),
         costs=tuple(_costs(here, labels)),
         curves=tuple(curves),
         failures=tuple(_failures(here, labels)),
@@ -59,14 +56,15 @@ def gather(
 def _by_loss(found: Ended, labels: Mapping[str, str]) -> dict[str, list[tuple[Run, dict[str, Any]]]]:
     groups: dict[str, list[tuple[Run, dict[str, Any]]]] = {label: [] for label in labels.values()}
     for run, record in found:
-        groups[labels[repr(run.loss)]].append((run, record))
+        groups[labels[names(run)[0]]].append((run, record))
     return {label: members for label, members in groups.items() if members}
 
 
 def _band(lines: Sequence[Sequence[float]]) -> dict[str, tuple[float, ...]]:
-    """Mean over runs, and one standard deviation to each side."""
-    mean = np.nanmean(lines, axis=0)
-    spread = np.nanstd(lines, axis=0, ddof=1) if len(lines) > 1 else np.zeros_like(mean)
+    """Mean over runs, and one standard deviation to each side; NaN where no run has a number."""
+    with catch_warnings(action="ignore", category=RuntimeWarning):
+        mean = np.nanmean(lines, axis=0)
+        spread = np.nanstd(lines, axis=0, ddof=1) if len(lines) > 1 else np.zeros_like(mean)
     return {
         name: tuple(map(float, one)) for name, one in (("mean", mean), ("low", mean - spread), ("high", mean + spread))
     }
@@ -128,7 +126,7 @@ def _failures(found: Ended, labels: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         {
             "run": run.key[:12],
-            "loss": labels[repr(run.loss)],
+            "loss": labels[names(run)[0]],
             "fold": run.fold,
             "seed": run.seed,
             "outcome": record["outcome"],
@@ -142,7 +140,7 @@ def _failures(found: Ended, labels: Mapping[str, str]) -> list[dict[str, Any]]:
 def _provenance(
     study: Study, found: Ended, data: Mapping[DataSet, Cases], searches: Sequence[Search]
 ) -> dict[str, dict[str, str]]:
-    design = study.design
+    design, labels = study.design, study.labels
     described = {}
     for one, cases in data.items():
         patients = len(set(cases.groups))
@@ -167,7 +165,7 @@ def _provenance(
             "tuning": _tuning(study, searches),
         },
         "Machine": {name: ", ".join(sorted(values)) for name, values in sorted(facts.items())},
-        "Runs": {run.key[:12]: f"{study.labels[repr(run.loss)]}, fold {run.fold}, seed {run.seed}" for run, _ in found},
+        "Runs": {run.key[:12]: f"{labels[names(run)[0]]}, fold {run.fold}, seed {run.seed}" for run, _ in found},
     }
 
 
@@ -187,15 +185,17 @@ def _tuning(study: Study, searches: Sequence[Search]) -> str:
     if tune is None:
         return "none: every loss with its published defaults and the same optimizer"
     where = "once, on patients who are in no test part" if tune.where == "once" else "in each training part"
+    whom = ", of the baseline alone, whose settings all losses use" if tune.losses == "baseline" else ""
     budgets = []
     for text, label in study.labels.items():
         of_loss = [search for search in searches if repr(search.base.loss) == text]
         ended = [trial for search in of_loss for trial in search.trials if trial.ended]
         failed = sum(trial.inner is None for trial in ended)
         if of_loss:
-            budgets.append(f"{label} {len(ended)} in {len(of_loss)} searches, {failed} failed")
+            times = "1 search" if len(of_loss) == 1 else f"{len(of_loss)} searches"
+            budgets.append(f"{label} {len(ended)} in {times}, {failed} failed")
     over = ", ".join(f"{name}: {one}" for name, one in tune.over.items())
-    return f"{tune.trials} trials {where}, over {over}; trials spent: {'; '.join(budgets)}"
+    return f"{tune.trials} trials {where}{whom}, over {over}; trials spent: {'; '.join(budgets)}"
 
 
 def _chosen_by(data: Mapping[DataSet, Cases]) -> str:

@@ -16,6 +16,11 @@ def probe(run: Run, cases: Cases, size: int = 8) -> None:
     run.network.accept(cases.task)
     split = run.split(cases)
     chosen = _both_ways(cases, split.fit, size)
+    shown = cases.images[chosen]
+    if len(chosen) > 1 and bool((shown == shown[:1]).all()):
+        raise UserError(
+            f"the first {len(chosen)} images of {run.data.label} are all the same: there is nothing to learn"
+        )
     torch.manual_seed(run.stream("weights"))
     network = run.network.build(cases.task, run.loss.outputs(cases.task))
     groups(network, run.training.layers)

@@ -3,13 +3,13 @@
 import re
 from ast import literal_eval
 from dataclasses import dataclass
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 Setting = float | int | str | bool
+LARGEST = 1e15  # of a number: the sampler computes in floats, in which whole numbers beyond are not exact
 _FORMS = "loguniform(low, high), uniform(low, high), integers(low, high) or choice(a, b, ...)"
 
 
@@ -40,18 +40,26 @@ class Range:
     @classmethod
     def _checked(cls, form: str, ends: tuple[Any, ...]) -> "Range":
         if form == "choice":
-            if len(ends) < 2 or len(set(map(repr, ends))) < len(ends) or not all(isinstance(e, Setting) for e in ends):
+            if len(ends) < 2 or len(set(map(repr, ends))) < len(ends) or not all(map(_plain, ends)):
                 raise ValueError("choice(a, b, ...) needs two or more different numbers or texts")
             return cls(form, ends)
         if form not in ("loguniform", "uniform", "integers"):
             raise ValueError(f"{form} is no range; a range is {_FORMS}")
-        numbers = [e for e in ends if isinstance(e, int | float) and not isinstance(e, bool) and isfinite(e)]
+        numbers = [e for e in ends if not isinstance(e, str | bool) and _plain(e)]
         whole = form != "integers" or all(isinstance(e, int) for e in numbers)
         if len(ends) != 2 or len(numbers) != 2 or not whole or not numbers[0] < numbers[1]:
             raise ValueError(f"{form}(low, high) needs two {'whole ' * (form == 'integers')}numbers, the lower first")
         if form == "loguniform" and numbers[0] <= 0:
             raise ValueError("loguniform(low, high) needs numbers above 0")
         return cls(form, tuple(numbers) if form == "integers" else tuple(map(float, numbers)))
+
+    @property
+    def samples(self) -> tuple[Setting, ...]:
+        """Its ends; and one number between them that is not whole, where it may be."""
+        if self.form in ("choice", "integers"):
+            return self.ends
+        low, high = map(float, self.ends)
+        return (low, low + (high - low) / 3**0.5, high)
 
     def distribution(self) -> "BaseDistribution":
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -68,4 +76,11 @@ class Range:
         if self.form == "choice":
             return value in self.ends
         low, high = map(float, self.ends)
-        return isinstance(value, int | float) and low <= value <= high
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return low <= value <= high and (self.form != "integers" or float(value).is_integer())
+
+
+def _plain(value: Any) -> bool:
+    """Whether it is a text, yes or no, or a number that is not too large to be drawn."""
+    return isinstance(value, str) or (isinstance(value, int | float) and abs(value) <= LARGEST)

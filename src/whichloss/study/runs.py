@@ -147,9 +147,9 @@ class Run:
 
     def _drawn(self, cases: Cases) -> Fold:
         if self.design.kind in ("draws", "given"):
-            return _given(cases, self.data)
-        if self.splits_file:
-            folds: Sequence[Fold] = given_folds(Path(self.splits_file), cases)
+            folds: Sequence[Fold] = [_given(cases, self.data)]
+        elif self.splits_file:
+            folds = given_folds(Path(self.splits_file), cases)
         else:
             assert self.design.folds is not None
             folds = draw_folds(cases, k=self.design.folds, seed=self.stream("folds"))

@@ -2,6 +2,7 @@
 
 runs/ab/abcdef.../record.json, outputs.safetensors     written aside and renamed together
 studies/NAME/                                          the study, results.csv, costs.csv, verdict.json, report.html
+checkpoints/KEY/                                       how far a run has come that has not ended
 """
 
 import errno
@@ -16,12 +17,17 @@ from typing import Any
 from uuid import uuid4
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from whichloss.core import UserError
 
 FINAL = ("finished", "diverged")  # outcomes that would come out the same again
+
+
+class StoreError(UserError):
+    """A store that cannot be written to, or has been damaged: no run after this one would fare better."""
 
 
 class Store:
@@ -31,11 +37,11 @@ class Store:
         self.folder = Path(folder)
         try:
             (self.folder / "runs").mkdir(parents=True, exist_ok=True)
-            probe = self.folder / f".write-{os.getpid()}-{uuid4().hex[:8]}"
+            probe = _aside(self.folder / "probe")
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
-            raise UserError(
+            raise StoreError(
                 f"cannot write to the store {self.folder}: {error.strerror}; choose another with --store DIR"
             ) from None
 
@@ -43,14 +49,20 @@ class Store:
         return self.folder / "runs" / key[:2] / key
 
     def record(self, key: str) -> dict[str, Any] | None:
-        """What is known of a run, or None where it has not ended."""
+        """What is known of a run, or None where it has not ended. A damaged record tells nothing, either."""
         try:
             return json.loads((self.path(key) / "record.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return None
 
     def outputs(self, key: str) -> dict[str, Tensor]:
-        return load_file(self.path(key) / "outputs.safetensors")
+        path = self.path(key)
+        try:
+            return load_file(path / "outputs.safetensors")
+        except (OSError, SafetensorError) as error:
+            raise StoreError(
+                f"the outputs of run {key[:12]} cannot be read: {error}; remove {path} and run the study again"
+            ) from error
 
     def finished(self, key: str) -> bool:
         """Whether a run has an outcome that need not be tried again."""
@@ -63,20 +75,34 @@ class Store:
 
     def write(self, key: str, record: dict[str, Any], outputs: dict[str, Tensor]) -> None:
         """Keep a run: both files are written aside, flushed, and appear together by one rename."""
+        aside = _aside(self.path(key))
         try:
-            self._write(key, record, outputs)
+            self._write(key, aside, record, outputs)
         except OSError as error:
-            raise UserError(
-                f"cannot keep a run in the store {self.folder}: {error.strerror};"
-                " what is finished is safe, and the same command resumes"
-            ) from error
+            shutil.rmtree(aside, ignore_errors=True)  # a full disk, most likely: give back what was taken
+            raise self._unwritable("a run", error) from error
 
-    def _write(self, key: str, record: dict[str, Any], outputs: dict[str, Tensor]) -> None:
+    def keep(self, study: str, file: str, text: str) -> Path:
+        """Replace a file of a study in one step."""
+        path = self.study(study) / file
+        try:
+            write_text(path, text)
+        except OSError as error:
+            raise self._unwritable(file, error) from error
+        return path
+
+    def _unwritable(self, what: str, error: OSError) -> StoreError:
+        return StoreError(
+            f"cannot keep {what} in the store {self.folder}: {error.strerror};"
+            " what is finished is safe, and the same command resumes"
+        )
+
+    def _write(self, key: str, aside: Path, record: dict[str, Any], outputs: dict[str, Tensor]) -> None:
         final = self.path(key)
-        aside = _aside(final)
-        aside.mkdir(parents=True)
         text = json.dumps(record, indent=1, sort_keys=True)
-        _write(aside / "outputs.safetensors", save({name: one.contiguous() for name, one in outputs.items()}))
+        content = save({name: one.contiguous() for name, one in outputs.items()})
+        aside.mkdir(parents=True)
+        _write(aside / "outputs.safetensors", content)
         _write(aside / "record.json", text.encode())
         while aside.exists():
             if self.finished(key):  # somebody else finished the same run first, with the same result
@@ -91,11 +117,23 @@ class Store:
         _flush_folder(final.parent)
 
     def clean(self) -> None:
-        """Remove what dead processes of this machine left aside; the folder may be shared with other machines."""
-        for aside in (self.folder / "runs").glob(f"*/.*-{_host()}-*-*"):
+        """Remove what dead processes of this machine left aside; the folder may be shared with other machines.
+
+        And the checkpoints of finished runs, whose process died before it could.
+        """
+        asides = f".*-{_host()}-*-*"
+        shelves = [shelf for name in ("runs", "studies", "checkpoints") for shelf in (self.folder / name).glob("*")]
+        for aside in (one for folder in (self.folder, *shelves) for one in folder.glob(asides)):
             with suppress(ValueError):
                 if not _alive(int(aside.name.rsplit("-", 2)[1])):
-                    shutil.rmtree(aside, ignore_errors=True)
+                    _remove(aside)
+        for folder in (self.folder / "checkpoints").glob("*"):
+            if self.finished(folder.name):
+                _remove(folder)
+
+    def checkpoint(self, key: str) -> Path:
+        """The folder for the checkpoint of a run; made by whoever writes one."""
+        return self.folder / "checkpoints" / key
 
     def study(self, name: str) -> Path:
         """The folder of a study; made by whoever first writes into it."""
@@ -104,10 +142,20 @@ class Store:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file in one step."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(path)
-    _write(aside, text.encode())
-    aside.replace(path)
+    try:
+        _write(aside, content)
+        aside.replace(path)
+    except OSError:  # a full disk, most likely: give back what was taken
+        with suppress(OSError):
+            aside.unlink()
+        raise
 
 
 def compact(logits: Tensor) -> Tensor:
@@ -137,12 +185,21 @@ def _alive(process: int) -> bool:
     return True
 
 
+def _remove(path: Path) -> None:
+    """A file, or a folder with all in it, if that is possible; somebody else may do the same."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
 def _retire(final: Path) -> None:
     """Take away an outcome that was worth another try, in one step: others may do the same at the same moment."""
     old = _aside(final)
     with suppress(FileNotFoundError):
         final.rename(old)
-        shutil.rmtree(old)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(path: Path, content: bytes) -> None:

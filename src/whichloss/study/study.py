@@ -1,8 +1,9 @@
 """Study: what is asked, and how it will be answered, as one frozen value. Nothing happens until it is run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Annotated, Any, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -29,6 +30,9 @@ from .optimizers.optimizer import Optimizer
 from .patches import Patches
 from .ranges import Range
 from .schedules import Constant, Schedule
+
+if TYPE_CHECKING:
+    import pandas
 
 
 def _expression(kind: type[Value]) -> Any:
@@ -320,3 +324,19 @@ class Study(Part):
         from .conduct import conduct
 
         return conduct(self, store, **options)
+
+    def results(
+        self, store: str | Path = "whichloss-runs", *, roots: Sequence[Path] = (), allow_mixed: bool = False
+    ) -> "pandas.DataFrame":
+        """The rows of results.csv, from whatever is finished; nothing is run."""
+        from . import conduct, facts
+
+        return facts.frame(conduct.table_of(conduct.prepare(self, store, roots), allow_mixed=allow_mixed)[0])
+
+    def report(
+        self, store: str | Path = "whichloss-runs", *, roots: Sequence[Path] = (), allow_mixed: bool = False
+    ) -> Path:
+        """Write tables, verdict and page from whatever is finished; where the page is. Nothing is run."""
+        from . import conduct
+
+        return conduct.report(conduct.prepare(self, store, roots), allow_mixed=allow_mixed).report

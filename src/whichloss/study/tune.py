@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from whichloss.core import Loss, UserError, Value
+from pydantic import ValidationError
+
+from whichloss.core import Loss, Sum, UserError, Value
 
 from .agenda import Attempted, Job
 from .ranges import Setting
@@ -48,14 +50,15 @@ def play(base: Run, tune: Tune, ended: Callable[[Run], bool], inner: Inner, high
     """The search as its records have it: all trials that ended, and the one that comes next.
 
     Trial 0 is the published default. The rest comes from Optuna's tree-structured Parzen estimator, which begins with
-    random draws. Its seed is the same for all losses, and shared settings are drawn first, so that losses are tried at
-    the same points until their results tell the sampler apart. A failed trial counts: the budget is trials, not hits.
+    random draws. Each trial has a seed, the same for all losses, and shared settings are drawn first, so that losses
+    are tried at the same points until their results tell the sampler apart, also where some have settings of their own.
+    A failed trial counts: the budget is trials, not hits.
     """
     over = applicable(tune, base)
     trials: list[Trial] = []
     sampler = _Sampler(over, base, higher_is_better)
     for number in range(tune.trials):
-        run = base if number == 0 else replace(base, tuned=sampler.ask())
+        run = base if number == 0 else replace(base, tuned=sampler.ask(number))
         if not ended(run):
             return Search(base, (*trials, Trial(number, run, ended=False)), None)
         value = inner(run)
@@ -146,7 +149,8 @@ class Tuning:
         record = self.store.record(run.key)
         if record is None or record["outcome"] != "finished":
             return None
-        return inner_score(self.metric, record, lambda: self.store.outputs(run.key), self.shelf.of(run).task)
+        task = self.shelf.task(run.data, run.design)
+        return inner_score(self.metric, record, lambda: self.store.outputs(run.key), task)
 
     def _is_trial(self, base: Run) -> bool:
         """Whether the run that counts is one of the trials of its search, and needs no training of its own."""
@@ -179,13 +183,14 @@ class _Sampler:
         self.distributions = {name: one.distribution() for name, one in over.items()}
         self.defaults = {name: setting(base, name) for name in over}
         self.known = all(one.holds(self.defaults[name]) for name, one in over.items())
-        self.study = optuna.create_study(
-            direction="maximize" if higher_is_better else "minimize",
-            sampler=optuna.samplers.TPESampler(seed=base.stream("tuning")),
-        )
+        self.seed = base.stream("tuning")
+        self.study = optuna.create_study(direction="maximize" if higher_is_better else "minimize")
         self.trial: Any = None
 
-    def ask(self) -> tuple[tuple[str, Setting], ...]:
+    def ask(self, number: int) -> tuple[tuple[str, Setting], ...]:
+        import optuna
+
+        self.study.sampler = optuna.samplers.TPESampler(seed=self.seed + number)
         self.trial = self.study.ask(self.distributions)
         return tuple(sorted(self.trial.params.items()))
 
@@ -207,7 +212,7 @@ def applicable(tune: Tune, base: Run) -> dict[str, Any]:
     """The ranges that concern this run: those of the training and network, then those of its loss."""
     shared = {name: one for name, one in tune.over.items() if _of_everyone(name)}
     classes = {type(part).__name__ for part in _tree(base.loss)}
-    own = {name: one for name, one in tune.over.items() if name.split(".")[0] in classes}
+    own = {name: one for name, one in tune.over.items() if name.rpartition(".")[0] in classes}
     return shared | own
 
 
@@ -222,9 +227,8 @@ def check(tune: Tune, runs: Sequence[Run]) -> None:
             )
         for run in concerned:
             setting(run, name)
-            ends = one.ends
-            for end in ends:
-                applied(replace(run, tuned=((name, end),)))
+            for value in one.samples:
+                applied(replace(run, tuned=((name, value),)))
 
 
 def setting(run: Run, name: str) -> Any:
@@ -252,18 +256,18 @@ def applied(run: Run) -> Run:
 
 
 def _of_everyone(name: str) -> bool:
-    return name.split(".")[0] in ("training", "network")
+    return name.startswith(("training.", "network."))
 
 
 def _holder(run: Run, head: str, field: str) -> Any:
     """What has the field: the network, the training, or its optimizer."""
     if head == "network":
         return _checked(run.network, field, head)
-    if head == "training" and field in Training.model_fields:
+    if head == "training" and field in run.training.protocol():  # where it is computed is no setting
         return run.training
     if head in ("training", "training.optimizer"):
         return _checked(run.training.optimizer, field, head)
-    raise UserError(f"tune.over: {head}.{field}: no such setting; say training.{field} or network.{field}")
+    raise UserError(f"tune.over: {head}.{field}: no such setting; say training.lr or network.dropout")
 
 
 def _checked(value: Value, field: str, head: str) -> Value:
@@ -278,21 +282,21 @@ def _has(part: Loss, head: str, field: str, name: str) -> bool:
 
 
 def _tree(loss: Loss) -> list[Loss]:
-    """A loss and all that it is made of."""
-    return [loss, *(one for part in loss.parts() if isinstance(part, Loss) for one in _tree(part))]
+    """A loss and all in it that `_with` can change: what a preset means, or somebody else's code holds, stays so."""
+    held = [part for _, part in loss.addends] if isinstance(loss, Sum) else _wrapped(loss).values()
+    return [loss, *(one for part in held for one in _tree(part))]
+
+
+def _wrapped(loss: Loss) -> dict[str, Loss]:
+    """The fields of a loss that hold another."""
+    return {one.name: part for one in fields(loss) if isinstance(part := getattr(loss, one.name), Loss)}
 
 
 def _with(loss: Loss, name: str, field: str, value: Any) -> Loss:
     """The loss, with a field of every part of that class changed."""
-    from whichloss.core import Sum
-
     if isinstance(loss, Sum):
         return Sum(addends=tuple((weight, _with(part, name, field, value)) for weight, part in loss.addends))
-    changes: dict[str, Any] = {
-        one.name: _with(part, name, field, value)
-        for one in fields(loss)
-        if isinstance(part := getattr(loss, one.name), Loss)
-    }
+    changes: dict[str, Any] = {at: _with(part, name, field, value) for at, part in _wrapped(loss).items()}
     if type(loss).__name__ == name:
         changes[field] = value
     return _changed_all(loss, changes) if changes else loss
@@ -310,4 +314,9 @@ def _changed_all(value: Any, changes: dict[str, Any]) -> Any:
 
 
 def _trained(training: Training, changes: dict[str, Any]) -> Training:
-    return Training.model_validate(training.model_dump() | changes)
+    try:
+        return Training.model_validate(training.model_dump() | changes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise UserError(f"tune.over: training.{name}: {first['msg']} (given: {first['input']!r})") from None
