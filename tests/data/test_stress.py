@@ -14,7 +14,7 @@ from scipy import ndimage
 from scipy.stats import chisquare
 from torch import Tensor
 
-from whichloss.core import Task, UserError, parse, registry
+from whichloss.core import Candidates, Task, UserError, parse, registry
 from whichloss.core.task import Kind
 from whichloss.data import Cases, inner
 from whichloss.data.stress import Stress, touched
@@ -22,7 +22,7 @@ from whichloss.data.stress import Stress, touched
 OURS = {name: cls for name, cls in registry(Stress).items() if cls.__module__.startswith("whichloss.")}
 PLAIN = {"imbalance": None, "size": 1.0}  # axis -> level that leaves the data as they are; elsewhere 0
 STRONG = {"imbalance": 0.2, "boundary_noise": 2, "shift": 0.7}  # elsewhere 0.4
-KINDS: tuple[Kind, ...] = ("classification", "segmentation", "regression")
+KINDS: tuple[Kind, ...] = ("classification", "segmentation", "regression", "detection")
 
 
 def chance(seed: int = 0) -> np.random.Generator:
@@ -63,6 +63,24 @@ def radii(n: int = 30) -> Cases:
     )
 
 
+def views(volumes: int = 10, each: int = 4, shown: int = 3) -> Cases:
+    """Candidates, half of which are lesions, in some views each, in an order that mixes them."""
+    at = chance(5).permutation([candidate for candidate in range(volumes * each) for _ in range(shown)])
+    return Cases(
+        images=torch.from_numpy(chance(1).random((len(at), 3, 2, 2), dtype=np.float32)),
+        labels=torch.from_numpy(at % 2),
+        ids=tuple(f"v{i}" for i in range(len(at))),
+        task=Task(kind="detection", classes=("no lesion", "lesion"), channels=3, size=(2, 2)),
+        groups=tuple(f"p{i // each}" for i in at),
+        candidates=Candidates(
+            candidate=tuple(map(str, at)),
+            volume=tuple(f"p{i // each}" for i in at),
+            lesion=tuple(f"l{i // 4}" if i % 2 else "" for i in at),
+        ),
+        part=True,
+    )
+
+
 def blobs(n: int = 6, size: tuple[int, ...] = (24, 24), classes: int = 3, empty: int = 2, seed: int = 0) -> Cases:
     """Smooth random masks with several lesions of each class, some of them touching; a few cases without any."""
     draw = chance(seed)
@@ -76,6 +94,8 @@ def blobs(n: int = 6, size: tuple[int, ...] = (24, 24), classes: int = 3, empty:
 def example_cases(kind: Kind) -> Cases:
     if kind == "classification":
         return cases_of([0, 1, 0, 1, 1] * 8, groups=[f"p{i // 2}" for i in range(40)])
+    if kind == "detection":
+        return views()
     return blobs(n=12, empty=7) if kind == "segmentation" else radii()
 
 
@@ -691,3 +711,13 @@ def test_nothing_changed_is_told_too():
     assert touched(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), ["a"]) == {"voxels": {}}
     with pytest.raises(ValueError, match=r"labels \(2,\) and \(3,\) of 2 cases do not fit"):
         touched(torch.zeros(2), torch.zeros(3), ["a", "b"])
+
+
+def test_label_noise_flips_candidates_with_all_their_views():
+    cases, train = views(), range(30, 120)
+    flipped = flips(Stress.of("label_noise", 0.25), cases, train)
+    assert cases.candidates is not None
+    number = cases.candidates.numbers
+    hit, shown = {int(number[at]) for at in flipped}, {int(number[at]) for at in train}
+    assert set(flipped) == {at for at in train if int(number[at]) in hit}
+    assert len(hit) == round(0.25 * len(shown))

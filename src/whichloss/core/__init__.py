@@ -1,5 +1,6 @@
 """The core: what a loss is, how it is written as text, and what its formula sees. Imports torch and nothing else."""
 
+from .candidates import Candidates as Candidates
 from .card import Card as Card
 from .catalogue import find as find
 from .catalogue import registry as registry

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-Kind = Literal["classification", "segmentation", "regression"]
+Kind = Literal["classification", "segmentation", "regression", "detection"]
 QUANTITY: frozenset[Kind] = frozenset({"regression"})
 CLASSES: frozenset[Kind] = frozenset(get_args(Kind)) - QUANTITY
 IGNORED = -1  # label of an element that has no say, in training and in scores
@@ -16,7 +16,8 @@ IGNORED = -1  # label of an element that has no say, in training and in scores
 class Task:
     """Which question the data ask.
 
-    A binary question has one output, C = 1, for every loss; K classes have K outputs; a quantity has one.
+    A binary question has one output, C = 1, for every loss; K classes have K outputs; a quantity has one. Detection asks
+    a yes/no question of each view of a candidate, and is judged by candidates, lesions and volumes.
     """
 
     kind: Kind
@@ -32,10 +33,17 @@ class Task:
                 raise ValueError(f"a regression task has a quantity and no classes: {self.quantity!r}, {self.classes}")
         elif len(self.classes) < 2:
             raise ValueError(f"a task needs at least two classes, not {self.classes}")
+        elif self.kind == "detection" and not self.binary:
+            raise ValueError(f"detection asks whether a candidate is a lesion: two classes, not {self.classes}")
 
     @property
     def binary(self) -> bool:
         return len(self.classes) == 2
+
+    @property
+    def by_image(self) -> bool:
+        """Whether a case has one class."""
+        return self.kind in ("classification", "detection")
 
     @property
     def outputs(self) -> int:

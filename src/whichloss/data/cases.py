@@ -3,14 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 
 import torch
 from torch import Tensor
 
-from whichloss.core import Task, UserError
+from whichloss.core import Candidates, Task, UserError
 from whichloss.core.task import IGNORED
 
 
@@ -19,7 +19,8 @@ class Cases:
     """N images with their labels, in the order of `ids`.
 
     images: (N, channels, *S), float32. labels: (N,) in classification, (N, *S) in segmentation; long, 0 .. K - 1, and
-    -1 for an element of a mask that has no say. In regression (N,), float32, in the unit of the task.
+    -1 for an element of a mask that has no say. In regression (N,), float32, in the unit of the task. In detection (N,),
+    0 or 1, the same for all views of a candidate.
     """
 
     images: Tensor
@@ -29,6 +30,7 @@ class Cases:
     groups: tuple[str, ...] = ()  # patients: a group is never split; the ids, where nothing is said
     strata: tuple[str, ...] | None = None  # what every fold should hold its share of
     columns: Mapping[str, tuple] = field(default_factory=dict)  # other facts about each case
+    candidates: Candidates | None = None  # in detection, what each case is a view of
     sides: tuple[str, ...] = ()  # "train" or "test" for each, where the data bring a split
     part: bool = False  # of cases that were checked: may lack a class, or be a single case
 
@@ -63,9 +65,14 @@ class Cases:
             groups=of(self.groups),
             strata=None if self.strata is None else of(self.strata),
             columns={name: of(column) for name, column in self.columns.items()},
+            candidates=None if self.candidates is None else self.candidates.subset(chosen),
             sides=of(self.sides) if self.sides else (),
             part=True,
         )
+
+    def truth(self, at: Sequence[int]) -> Tensor:
+        """What metrics compare the answers to these cases with: their labels; in detection a table, see Candidates."""
+        return self.labels[list(at)] if self.candidates is None else self.candidates.truth(self.labels, at)
 
     @cached_property
     def digest(self) -> str:
@@ -77,6 +84,7 @@ class Cases:
             "groups": self.groups,
             "strata": self.strata,
             **({"sides": self.sides} if self.sides else {}),
+            **({"candidates": asdict(self.candidates)} if self.candidates else {}),
             "task": [self.task.kind, *(self.task.classes or (self.task.quantity, self.task.unit))],
         }
         digest = sha256(json.dumps(header, sort_keys=True).encode())
@@ -88,10 +96,13 @@ class Cases:
         n, task = len(self.ids), self.task
         facts = {"groups": self.groups, **({} if self.strata is None else {"strata": self.strata}), **self.columns}
         facts |= {"sides": self.sides} if self.sides else {}
+        facts |= {"candidates": self.candidates.candidate} if self.candidates else {}
         for name, column in {"images": self.images, "labels": self.labels, **facts}.items():
             if len(column) != n:
                 raise UserError(f"{n} ids and {len(column)} {name}: one of each is needed for every case")
         wanted = torch.float32 if task.kind == "regression" else torch.int64
+        if (self.candidates is not None) != (task.kind == "detection"):
+            raise UserError("candidates go with detection, and detection with candidates")
         if strange := set(self.sides) - {"train", "test"}:
             raise UserError(f"sides hold {sorted(strange)}; each case says 'train' or 'test'")
         if self.images.dtype != torch.float32 or self.labels.dtype != wanted:
@@ -132,11 +143,22 @@ class Cases:
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < (IGNORED if self.task.kind == "segmentation" else 0) or high >= len(classes):
             raise UserError(f"labels run from {low} to {high}; {len(classes)} classes are 0 to {len(classes) - 1}")
+        if self.candidates is not None:
+            self._check_views(self.candidates)
         counts = torch.bincount(known.flatten(), minlength=len(classes)).tolist()
         for name, count in zip(classes, counts, strict=True):
             if count == 0:
                 what = "pixel or voxel" if self.task.kind == "segmentation" else "case"
                 raise UserError(f"class {name!r} is empty: no {what} of {len(self)} cases is labelled so")
+
+    def _check_views(self, candidates: Candidates) -> None:
+        seen: dict[int, int] = {}
+        for at, (number, label) in enumerate(zip(candidates.numbers.tolist(), self.labels.tolist(), strict=True)):
+            name, lesion = candidates.candidate[at], candidates.lesion[at]
+            if seen.setdefault(number, label) != label:
+                raise UserError(f"views of candidate {name!r} have different labels")
+            if lesion and not label:
+                raise UserError(f"candidate {name!r} hits lesion {lesion!r} and is labelled {self.task.classes[0]!r}")
 
 
 def joined(train: Cases, test: Cases) -> Cases:
@@ -149,5 +171,6 @@ def joined(train: Cases, test: Cases) -> Cases:
         groups=train.groups + test.groups,
         strata=None if train.strata is None or test.strata is None else train.strata + test.strata,
         columns={name: train.columns[name] + test.columns[name] for name in train.columns},
+        candidates=None if train.candidates is None or test.candidates is None else train.candidates + test.candidates,
         sides=("train",) * len(train) + ("test",) * len(test),
     )

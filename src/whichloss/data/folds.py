@@ -55,7 +55,7 @@ def inner(cases: Cases, train: Sequence[int], *, fraction: float, seed: int) -> 
         raise UserError(f"the training part has {len(groups)} group (patient); an inner split needs at least 2")
     sums = _sums(_facts(cases, cases_of_train, stratified=True), member, len(groups))
     part = _deal(sums, [1 - fraction, fraction], default_rng(seed))
-    if cases.task.kind == "classification":
+    if cases.task.by_image:
         _lend(part, _sums(_one_hot(cases.labels.numpy()[cases_of_train]), member, len(groups)))
     chosen = np.zeros((2, len(cases)), dtype=bool)
     chosen[part[member], cases_of_train] = True
@@ -142,7 +142,7 @@ def _facts(cases: Cases, index: np.ndarray, stratified: bool) -> np.ndarray:
     columns = []
     if stratified and cases.strata is not None:
         columns.append(_one_hot(np.asarray(cases.strata)[index]))
-    if stratified and cases.task.kind == "classification":
+    if stratified and cases.task.by_image:
         columns.append(_one_hot(cases.labels.numpy()[index]))
     if stratified and cases.task.kind == "regression":
         columns.append(_one_hot(_fifths(cases.labels.numpy()[index])))

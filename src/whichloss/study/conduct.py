@@ -111,8 +111,9 @@ def look_first(prepared: Prepared) -> None:
         fold = run.split(cases).fold
         if twins:  # a generator does not repeat itself
             twins[id(cases)].check(fold, f"fold {run.fold} of seed {run.seed}")
-        labels = cases.labels[list(fold.test)]
-        blind = torch.zeros(len(labels), cases.task.outputs, *labels.shape[1:])
+        labels = cases.truth(fold.test)
+        shape = labels.shape[1:] if cases.task.kind == "segmentation" else ()
+        blind = torch.zeros(len(labels), cases.task.outputs, *shape)
         if isnan(study.primary.value(blind, labels, cases.task)):
             raise UserError(
                 f"{title(study.primary)} is not defined on the test part of fold {run.fold}, seed {run.seed}:"
@@ -255,7 +256,7 @@ def _same_protocol(study: Study, store: Store) -> None:
 def _obituary(one: Ended, cases: Cases, study: Study) -> dict[str, Any]:
     """The record of a run whose worker could not write it."""
     split = one.run.split(cases)
-    labels = cases.labels[list(split.fold.test)]
+    labels = cases.truth(split.fold.test)
     return {
         "key": one.run.key,
         "spec": one.run.spec,

@@ -180,8 +180,8 @@ def _scored(
     if trained is None:
         return 0.0, 0.0
     outputs: dict[str, Tensor] = answers(trained, best=False) | {
-        "inner_labels": small(cases.labels[list(inner)]),
-        "test_labels": small(cases.labels[list(test)]),
+        "inner_labels": small(cases.truth(inner)),
+        "test_labels": small(cases.truth(test)),
         "inner_cases": torch.tensor(inner),
         "test_cases": torch.tensor(test),
     }

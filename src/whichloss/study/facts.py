@@ -87,7 +87,7 @@ def _value(
 
 def _chance(run: Run, metric: Metric, shelf: Shelf) -> float:
     cases = shelf.of(run)
-    labels = cases.labels[list(run.split(cases).fold.test)]
+    labels = cases.truth(run.split(cases).fold.test)
     return chances([metric], labels, cases.task)[repr(metric)]
 
 

@@ -36,12 +36,16 @@ def watch(task: Task) -> Metric:
     """What learning curves show, fixed by the task so that runs shared by studies agree.
 
     ROC AUC of a yes/no question, accuracy among several classes, Jaccard of a mask, at the natural threshold; the mean
-    absolute error of a quantity.
+    absolute error of a quantity, the area under the FROC curve of candidates.
     """
     if task.kind == "regression":
         from whichloss.metrics.regression.mean_absolute_error import MeanAbsoluteError
 
         return MeanAbsoluteError()
+    if task.kind == "detection":
+        from whichloss.metrics.detection.froc_area import FrocArea
+
+        return FrocArea()
     if task.kind == "segmentation":
         from whichloss.metrics.segmentation.jaccard import Jaccard
 

@@ -71,7 +71,7 @@ def terms_of(loss: Loss) -> list[Loss]:
 
 def _both_ways(cases: Cases, candidates: tuple[int, ...], size: int) -> list[int]:
     """A few cases in which, if at all possible, not everything is of one class."""
-    if cases.task.kind == "classification":
+    if cases.task.by_image:
         by_class: dict[int, list[int]] = {}
         for at in candidates:
             by_class.setdefault(int(cases.labels[at]), []).append(at)

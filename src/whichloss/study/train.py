@@ -73,7 +73,7 @@ def train(
     labels = scale.learned(cases.labels[list(split.fit)]).to(device)
     ignoring = task.kind == "segmentation" and bool((labels < 0).any())
     predict = Predictor(network, run.loss, precision, memory, training.patches, task, images, labels)
-    watch_images, watch_labels = cases.images[list(split.inner)], cases.labels[list(split.inner)]
+    watch_images, watch_labels = cases.images[list(split.inner)], cases.truth(split.inner)
 
     torch.manual_seed(run.stream("noise"))  # dropout and the like
     chance = {name: stream(run, name) for name in ("order", "patches", "augment")}

@@ -97,7 +97,7 @@ def compute(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """One run: its record and its outputs. Divergence, errors and lack of memory are outcomes, not exceptions."""
     split = run.split(cases)
-    test_labels = cases.labels[list(split.fold.test)]
+    test_labels = cases.truth(split.fold.test)
     cases, changed = run.stressed(cases, split)
     record: dict[str, Any] = {
         "key": run.key,
@@ -120,7 +120,7 @@ def compute(
         judge = parse(run.best_by, Metric, imports=True) if run.best_by else None
         trained = train(applied(run), cases, split, device, judge, checkpoints)
         outputs = answers(trained, best=bool(run.best_by)) | {
-            "inner_labels": small(cases.labels[list(split.inner)]),
+            "inner_labels": small(cases.truth(split.inner)),
             "test_labels": small(test_labels),
             "inner_cases": torch.tensor(split.inner),
             "test_cases": torch.tensor(split.fold.test),

@@ -9,13 +9,14 @@ from torch import Tensor
 from whichloss.core import fraction
 from whichloss.data.cases import Cases
 
-from .stress import Stress, StressCard
+from .stress import Stress, StressCard, units
 
 
 class LabelNoise(Stress):
     """Symmetric noise: `round(share * n)` of n training cases get another class, each of the others equally likely.
 
-    Each case by itself, whatever its patient. With K classes a share of (K - 1)/K leaves no information in the labels.
+    Each case by itself, whatever its patient; in detection each candidate, with all its views. With K classes a share
+    of (K - 1)/K leaves no information in the labels.
     """
 
     share: float = fraction(0.2)  # of the training cases
@@ -24,7 +25,7 @@ class LabelNoise(Stress):
         title="label noise",
         meaning="this share of the training cases carries a wrong diagnosis, at random",
         axis="label_noise",
-        tasks=("classification",),
+        tasks=("classification", "detection"),
         changes="labels",
         unit="share of the training cases",
     )
@@ -35,8 +36,8 @@ class LabelNoise(Stress):
 
     def relabel(self, cases: Cases, train: Sequence[int], random: np.random.Generator) -> Tensor:
         labels, classes = cases.labels[list(train)], len(cases.task.classes)
-        order = random.permutation(len(labels))
-        steps = random.integers(1, classes, size=len(labels))  # for all cases, so that levels are nested
-        flipped = order[: round(self.share * len(labels))]
-        labels[flipped] = (labels[flipped] + torch.from_numpy(steps[flipped])) % classes
-        return labels
+        count, member = units(cases, train)
+        order = random.permutation(count)
+        steps = random.integers(1, classes, size=count)  # for all, so that levels are nested
+        steps[order[round(self.share * count) :]] = 0
+        return (labels + torch.from_numpy(steps[member])) % classes

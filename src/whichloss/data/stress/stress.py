@@ -104,3 +104,11 @@ class Stress(Value):
     def reimage(self, images: Tensor, random: np.random.Generator) -> Tensor:
         """The images that are tested, (N, channels, *S); what is passed never changes."""
         return images
+
+
+def units(cases: Cases, train: Sequence[int]) -> tuple[int, np.ndarray]:
+    """How many things to label there are, and which of them each training case shows: candidates, in detection."""
+    if cases.candidates is None:
+        return len(train), np.arange(len(train))
+    names, member = np.unique(cases.candidates.numbers[list(train)].numpy(), return_inverse=True)
+    return len(names), member

@@ -78,4 +78,4 @@ def _patients(cases: Cases, index: Sequence[int]) -> set[str]:
 
 def _classes(cases: Cases, index: Sequence[int]) -> set[int]:
     """Of cases; masks and quantities have none."""
-    return set(cases.labels[list(index)].tolist()) if cases.task.kind == "classification" else set()
+    return set(cases.labels[list(index)].tolist()) if cases.task.by_image else set()
