@@ -17,6 +17,7 @@ from .runs import Run
 from .store import Store
 from .study import Study
 from .tune import Search
+from .twins import Twins
 
 LOGITS = "loss(logits, target)  # logits (N, C, *space), never probabilities"
 MEASURED = "loss(output, target)  # (N, 1), both in standard deviations from the mean of the training cases"
@@ -143,8 +144,9 @@ def _provenance(
     design, labels = study.design, study.labels
     described = {}
     for one, cases in data.items():
-        patients = len(set(cases.groups))
-        described[one.label] = f"{len(cases.ids)} cases of {patients} patients, SHA-256 {cases.digest[:16]}"
+        patients, repeated = len(set(cases.groups)), Twins(cases).repeated
+        told = f", {repeated} of them the image of another" if repeated else ""
+        described[one.label] = f"{len(cases.ids)} cases of {patients} patients{told}, SHA-256 {cases.digest[:16]}"
     facts: dict[str, set[str]] = {}
     for _, record in found:
         for name, value in record.get("beside", {}).items():
