@@ -1,4 +1,4 @@
-"""Candidates: what detection is judged by, beside the answer: whose view a case is, in which volume, of which lesion."""
+"""Candidates: what detection is judged by: which candidate a case shows, in which volume, of which lesion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ NONE = -1  # of no lesion; of no candidate
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Candidates:
-    """For each case, a view of one candidate, the names of candidate, volume and lesion; and what was never a candidate.
+    """For each case, a view of one candidate, the names of candidate, volume and lesion; and what no candidate hits.
 
     Views of one candidate have the same volume, lesion and label. Several candidates may hit one lesion.
     """

@@ -128,11 +128,15 @@ class Loss(Value):
         return first is self or first.answers
 
     def outputs(self, task: Task) -> int:
-        """How many outputs the network has under this loss."""
-        first, *others = [leaf.outputs(task) if leaf is not self else task.outputs for leaf in self.leaves()]
+        """How many outputs the network has under this loss: two for a yes/no question asked as one of two classes."""
+        first, *others = [leaf.outputs(task) if leaf is not self else self._asked_for(task) for leaf in self.leaves()]
         if any(other != first for other in others):
             raise UserError(f"the parts of {self.label} need networks with different outputs")
         return first
+
+    def _asked_for(self, task: Task) -> int:
+        two = task.binary and getattr(self, "classes", "auto") == "exclusive"
+        return 2 if two else task.outputs
 
     def exclusive(self, logits: Tensor) -> bool:
         """Whether these logits answer which class of several, rather than yes or no for each channel."""

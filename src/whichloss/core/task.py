@@ -16,8 +16,9 @@ IGNORED = -1  # label of an element that has no say, in training and in scores
 class Task:
     """Which question the data ask.
 
-    A binary question has one output, C = 1, for every loss; K classes have K outputs; a quantity has one. Detection asks
-    a yes/no question of each view of a candidate, and is judged by candidates, lesions and volumes.
+    A binary question has one output, C = 1, unless a loss says that its classes are exclusive; K classes have K
+    outputs; a quantity has one. Detection asks a yes/no question of each view of a candidate, and is judged by
+    candidates, lesions and volumes.
     """
 
     kind: Kind
@@ -59,4 +60,4 @@ class Task:
         if self.kind == "regression":
             return labels.unsqueeze(1).to(torch.promote_types(like.dtype, torch.float32))
         known = labels.clamp_min(0)  # ignored elements need some index, and have no weight
-        return known.unsqueeze(1).to(like.dtype) if self.binary else known.long()
+        return known.unsqueeze(1).to(like.dtype) if like.shape[1] == 1 else known.long()

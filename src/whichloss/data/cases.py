@@ -19,8 +19,8 @@ class Cases:
     """N images with their labels, in the order of `ids`.
 
     images: (N, channels, *S), float32. labels: (N,) in classification, (N, *S) in segmentation; long, 0 .. K - 1, and
-    -1 for an element of a mask that has no say. In regression (N,), float32, in the unit of the task. In detection (N,),
-    0 or 1, the same for all views of a candidate.
+    -1 for an element of a mask that has no say. In regression (N,), float32, in the unit of the task. In detection
+    (N,), 0 or 1, the same for all views of a candidate.
     """
 
     images: Tensor

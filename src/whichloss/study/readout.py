@@ -19,7 +19,7 @@ def readout(loss: Loss, task: Task, outputs: Callable[[], Tensor], labels: Tenso
     answer to the same question.
     """
     if loss.answers:
-        return loss.class_scores
+        return _difference if task.binary and loss.outputs(task) == 2 else loss.class_scores
     from sklearn.linear_model import LogisticRegression
 
     normalize = all(getattr(leaf, "normalize", True) for leaf in loss.leaves())
@@ -41,3 +41,8 @@ def readout(loss: Loss, task: Task, outputs: Callable[[], Tensor], labels: Tenso
         return every
 
     return read
+
+
+def _difference(outputs: Tensor) -> Tensor:
+    """One score for a yes/no question from two outputs: u_yes - u_no, (N, 1, *S)."""
+    return outputs[:, 1:2] - outputs[:, 0:1]

@@ -75,7 +75,7 @@ class MarginLoss(Loss):
 
     def outputs(self, task: Task) -> int:
         classes = len(task.classes)
-        return classes * (classes - 1) // 2 if self.lift == "one_versus_one" else task.outputs
+        return classes * (classes - 1) // 2 if self.lift == "one_versus_one" else super().outputs(task)
 
     def class_scores(self, logits: Tensor) -> Tensor:
         if self.lift != "one_versus_one" or not self.exclusive(logits):
