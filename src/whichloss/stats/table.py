@@ -8,7 +8,7 @@ from math import isnan
 from pathlib import Path
 from typing import NamedTuple
 
-SPLITS = ("test", "chance")
+SPLITS = ("test", "chance", "train")
 
 
 class TableError(ValueError):
@@ -27,6 +27,7 @@ class Row(NamedTuple):
     seed: int
     stress: str
     split: str  # "test": measured; "chance": what the best constant answer scores on that test fold
+    # "train": measured on the cases that were fitted to
     metric: str
     unit: str
     value: float | None  # None: the run failed

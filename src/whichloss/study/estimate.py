@@ -149,7 +149,9 @@ def _pace(run: Run, cases: Cases, split: Split, metrics: Sequence[Metric], devic
     two, one = _each_epoch(lambda n: measured(2 * batch, n)[0]), _each_epoch(lambda n: measured(batch, n)[0])
     step = max(0.0, two - one)
     epoch = max(0.0, one - step)
-    looked = (len(split.inner) / len(inner), (len(split.inner) + len(split.fold.test)) / (len(inner) + len(test)))
+    fitted = (len(split.fit), 2 * batch) if cases.task.by_image else (0, 0)  # predicted in the end, too
+    every = len(split.inner) + len(split.fold.test) + fitted[0]
+    looked = (len(split.inner) / len(inner), every / (len(inner) + len(test) + fitted[1]))
     scored, kept = _scored(trained, cases, inner, test, metrics)
     return Pace(
         step=step * run.training.stages[0].batch / batch,

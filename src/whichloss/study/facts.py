@@ -14,7 +14,7 @@ from whichloss.metrics.metric import Metric
 from whichloss.stats import COLUMNS, Row, in_order
 
 from .runs import Run
-from .score import chances, scores
+from .score import chances, scores, train_scores
 from .shelf import Shelf
 from .store import Store
 from .study import Study
@@ -53,14 +53,16 @@ def rows(study: Study, found: Ended, store: Store, shelf: Shelf) -> Iterator[Row
         task, (loss, data, network, stress) = shelf.task(run.data, run.design), names(run)
         outputs = cache(partial(store.outputs, run.key))
         for name, metric in metrics.items():
-            value = _value(record, name, metric, outputs, task)
+            value = _value(record, "scores", name, metric, outputs, task)
+            train = _value(record, "train", name, metric, outputs, task)
             chance = record["chance"].get(name)
             if chance is None:
                 part = (name, data, run.seed, run.fold)  # the same test part for all losses, networks and stress
                 if part not in later:
                     later[part] = _chance(run, metric, shelf)
                 chance = later[part]
-            for split, one in (("test", value), ("chance", chance)):
+            facts = {"test": value, "chance": chance} | ({} if train is None else {"train": train})
+            for split, one in facts.items():
                 yield Row(
                     study=study.name, run=run.key, loss=loss, data=data, network=network,
                     fold=run.fold, seed=run.seed, stress=stress, split=split, metric=name,
@@ -75,13 +77,14 @@ def names(run: Run) -> tuple[str, str, str, str]:
 
 
 def _value(
-    record: dict[str, Any], name: str, metric: Metric, outputs: Callable[[], dict[str, Tensor]], task: Task
+    record: dict[str, Any], part: str, name: str, metric: Metric, outputs: Callable[[], dict[str, Tensor]], task: Task
 ) -> float | None:
-    if record["outcome"] != "finished":
+    """Of the test part ("scores") or of what was fitted to ("train"), where its answers were kept."""
+    if record["outcome"] != "finished" or (part == "train" and not record.get("train")):
         return None
-    known = record["scores"].get(name)
+    known = record.get(part, {}).get(name)
     if known is None or known["version"] != metric.results_version:
-        known = scores([metric], outputs(), task)[name]
+        known = (scores if part == "scores" else train_scores)([metric], outputs(), task).get(name, {"value": None})
     return known["value"]
 
 

@@ -30,6 +30,21 @@ def _score(metric: Metric, outputs: dict[str, Tensor], task: Task) -> dict[str, 
     }
 
 
+def train_scores(metrics: Sequence[Metric], outputs: dict[str, Tensor], task: Task) -> dict[str, dict[str, Any]]:
+    """For each metric, its value on the cases fitted to, with their true labels: how far the test part falls short."""
+    if "train" not in outputs:
+        return {}
+    answers, labels = outputs["train"].float(), _wide(outputs["train_labels"])
+    inner, inner_labels = outputs["inner"].float(), _wide(outputs["inner_labels"])
+    return {
+        repr(metric): {
+            "version": metric.results_version,
+            "value": _number(metric.value(answers, labels, task, _threshold(metric, inner, inner_labels, task))),
+        }
+        for metric in metrics
+    }
+
+
 def inner_scores(metrics: Sequence[Metric], outputs: dict[str, Tensor], task: Task) -> dict[str, dict[str, Any]]:
     """For each metric, its value on the inner split, at the threshold that is tuned there: what choices are made by."""
     answers, labels = outputs["inner"].float(), _wide(outputs["inner_labels"])

@@ -28,14 +28,17 @@ class Diverged(RuntimeError):
 
 @dataclass
 class Trained:
-    """What a run leaves behind: answers on the inner and the test part, and how it got there.
+    """What a run leaves behind: answers on what it was fitted to, the inner and the test part, and how it got there.
 
-    Answers are logits, (N, C, *S); in regression the quantity in the unit of the data, (N, 1). `inner` and `test` are
-    those of the last epoch; where no epoch was better on the inner split, `best_inner` and `best_test` are the same.
+    Answers are logits, (N, C, *S); in regression the quantity in the unit of the data, (N, 1). `fit`, `inner` and
+    `test` are those of the last epoch; where no epoch was better on the inner split, those of the best are the same.
+    Only where a case has one class, `fit` has any.
     """
 
+    fit: Tensor
     inner: Tensor
     test: Tensor
+    best_fit: Tensor
     best_inner: Tensor
     best_test: Tensor
     best_epoch: int  # counted from 1
@@ -88,7 +91,7 @@ def train(
     for epoch in range(len(course.curve), len(stages)):
         stage, part = stages[epoch], parts[epoch]
         network.train()
-        total = torch.zeros((), device=device)
+        total, idle = torch.zeros(2, device=device)
         for batch in part[torch.randperm(len(part), generator=chance["order"])].to(device).split(stage.batch):
             set_rate(optimizer, stage.rate * training.schedule.factor(course.step / steps))
             shown, truth = images[batch], labels[batch]
@@ -97,25 +100,28 @@ def train(
             shown, truth = augment(shown, truth, training.augment, chance["augment"])
             with precision.context():
                 logits = network(shown)
+                logits.retain_grad()
                 weight = (truth >= 0).float() if ignoring else None
                 loss = run.loss(logits, task.target(truth, logits), weight)
             optimizer.zero_grad(set_to_none=True)
             precision.backward(loss)
             precision.step(optimizer, training.clip)
             total += loss.detach() * len(batch)
+            idle += no_gradient(logits)
             course.step += 1
         mean_loss = float(total) / len(part)  # once an epoch: asking more often would wait for the device
         if not isfinite(mean_loss):
             raise Diverged(f"the loss is {mean_loss} in epoch {epoch + 1}")
         inner = scale.measured(predict(watch_images, stage.batch))
-        course.curve.append({"loss": mean_loss, "inner": watched(inner, watch_labels, task)})
+        noted = {"loss": mean_loss, "inner": watched(inner, watch_labels, task), "idle": float(idle) / len(part)}
+        course.curve.append(noted)
         course.best = course.best.or_now(epoch + 1, judged(inner, watch_labels, task, judge), judge, network)
         if checkpoints is not None:
             checkpoints.offer(course)
 
-    def answers() -> tuple[Tensor, Tensor]:
-        batch = training.stages[-1].batch
-        return predict(watch_images, batch), predict(cases.images[list(split.fold.test)], batch)
+    def answers() -> tuple[Tensor, Tensor, Tensor]:
+        batch, fitted = training.stages[-1].batch, images if task.by_image else images[:0]
+        return predict(fitted, batch), predict(watch_images, batch), predict(cases.images[list(split.fold.test)], batch)
 
     last, best, best_epoch = answers(), None, course.best.epoch or len(stages)
     if best_epoch < len(stages):
@@ -124,9 +130,14 @@ def train(
     counted = (*last, *(best or ())) if run.best_by else last
     if not all(one.isfinite().all() for one in counted):
         raise Diverged("the trained network gives outputs that are not numbers")
-    inner, test, best_inner, best_test = map(scale.measured, (*last, *(best or last)))
-    seconds = time.perf_counter() - start
-    return Trained(inner, test, best_inner, best_test, best_epoch, course.curve, seconds)
+    measured = map(scale.measured, (*last, *(best or last)))
+    return Trained(*measured, best_epoch, course.curve, time.perf_counter() - start)
+
+
+def no_gradient(logits: Tensor) -> Tensor:
+    """How many cases of a batch taught nothing: the loss was flat at all their outputs."""
+    assert logits.grad is not None
+    return (logits.grad.flatten(1) == 0).all(1).sum()
 
 
 def stream(run: Run, name: str) -> Generator:

@@ -27,7 +27,7 @@ from whichloss.networks import Network
 from . import machine
 from .checkpoint import Checkpoints, Spent, highest
 from .runs import Run
-from .score import chances, inner_scores, scores
+from .score import chances, inner_scores, scores, train_scores
 from .shelf import Shelf
 from .store import Store, StoreError, compact
 from .study import Design, Training
@@ -97,7 +97,7 @@ def compute(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """One run: its record and its outputs. Divergence, errors and lack of memory are outcomes, not exceptions."""
     split = run.split(cases)
-    test_labels = cases.truth(split.fold.test)
+    fit_labels, test_labels = cases.truth(split.fit), cases.truth(split.fold.test)
     cases, changed = run.stressed(cases, split)
     record: dict[str, Any] = {
         "key": run.key,
@@ -125,9 +125,12 @@ def compute(
             "inner_cases": torch.tensor(split.inner),
             "test_cases": torch.tensor(split.fold.test),
         }
+        if cases.task.by_image:
+            outputs |= {"train_labels": small(fit_labels), "train_cases": torch.tensor(split.fit)}
         record["curve"], record["best_epoch"] = trained.curve, trained.best_epoch
         record["seconds"] = trained.seconds + (checkpoints.spent.seconds if checkpoints else 0.0)
         record["inner"] = inner_scores(metrics, outputs, cases.task)
+        record["train"] = train_scores(metrics, outputs, cases.task)
         if not trial:  # the test part of a trial is read when the trial has been chosen, and only then
             record["scores"] = scores(metrics, outputs, cases.task)
     except Diverged as error:
@@ -147,9 +150,13 @@ def compute(
 def answers(trained: Trained, best: bool) -> dict[str, torch.Tensor]:
     """Those of the epoch that counts, the best or the last; and those of the other one, where it is another."""
     last = {"inner": compact(trained.inner), "test": compact(trained.test)}
+    if len(trained.fit):
+        last["train"] = compact(trained.fit)
     if trained.best_epoch == len(trained.curve):
         return last
     peak = {"inner": compact(trained.best_inner), "test": compact(trained.best_test)}
+    if len(trained.fit):
+        peak["train"] = compact(trained.best_fit)
     chosen, other = (peak, last) if best else (last, peak)
     return chosen | {f"other_{name}": one for name, one in other.items()}
 
