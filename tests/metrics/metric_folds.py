@@ -10,18 +10,28 @@ ILL = Task(kind="classification", classes=("healthy", "ill"), size=(8, 8))
 ORGANS = Task(kind="classification", classes=("liver", "spleen", "kidney"), size=(8, 8))
 LESION = Task(kind="segmentation", classes=("background", "lesion"), size=(4, 5))
 PARTS = Task(kind="segmentation", classes=("background", "cup", "disc"), size=(4, 5))
-CLASSES = (ILL, ORGANS, LESION, PARTS)
+MARKED = Task(kind="detection", classes=("nothing", "lesion"), size=(8, 8))
+CLASSES = (ILL, ORGANS, LESION, PARTS, MARKED)
 RADIUS = Task(kind="regression", quantity="radius", unit="mm", size=(8, 8))
 TASKS = (*CLASSES, RADIUS)
 
 
 def fold(task: Task, cases: int = 12, seed: int = 0, ties: bool = False) -> tuple[Tensor, Tensor]:
-    """Logits (cases, C, *S) and labels (cases, *S) that have something to do with each other."""
+    """Logits (cases, C, *S) and labels (cases, *S) that have something to do with each other.
+
+    In detection two views of each candidate, two candidates in each volume, and no lesion without a candidate.
+    """
     draw = torch.Generator().manual_seed(seed)
     if task.kind == "regression":
         truth = 6 + 5 * torch.rand(cases, generator=draw)
         off = torch.randn(cases, 1, generator=draw, dtype=torch.float64)
         return truth.unsqueeze(1) + (off.round() if ties else off), truth
+    if task.kind == "detection":
+        candidate = torch.arange(cases) // 2
+        lesion = torch.where(candidate % 3 == 0, candidate, -1)
+        logits = torch.randn(cases, 1, generator=draw, dtype=torch.float64) + (lesion >= 0).unsqueeze(1)
+        labels = torch.stack([(lesion >= 0).long(), candidate, candidate // 2, lesion], 1)
+        return (2 * logits).round() if ties else logits, labels
     space = task.size if task.kind == "segmentation" else ()
     labels = torch.randint(len(task.classes), (cases, *space), generator=draw)
     logits = torch.randn(cases, task.outputs, *space, generator=draw, dtype=torch.float64)

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from sklearn.metrics import accuracy_score, f1_score, jaccard_score, recall_score, roc_auc_score
 from torch import Tensor
 
-from metrics.metric_folds import CLASSES, ILL, LESION, ORGANS, PARTS, RADIUS, TASKS, binary_folds, fold
+from metrics.metric_folds import CLASSES, ILL, LESION, MARKED, ORGANS, PARTS, RADIUS, TASKS, binary_folds, fold
 from whichloss.core import Task, UserError, registry
 from whichloss.metrics import Metric
 from whichloss.metrics.classification.accuracy import Accuracy
@@ -173,10 +173,10 @@ def test_a_class_that_an_image_lacks_follows_the_same_rule() -> None:
 def test_the_order_of_cases_does_not_matter(metric: Metric, task: Task) -> None:
     logits, labels = fold(task, ties=True)
     turned = torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))
-    scores = metric.scores(logits, labels, task)
-    assert metric.scores(logits[turned], labels[turned], task).tolist() == pytest.approx(
-        scores[turned].tolist(), nan_ok=True
-    )
+    scores, again = metric.scores(logits, labels, task)[turned], metric.scores(logits[turned], labels[turned], task)
+    if task.kind == "detection":  # a score stands at the first view of a lesion or candidate, wherever that is
+        scores, again = scores.sort().values, again.sort().values
+    assert again.tolist() == pytest.approx(scores.tolist(), nan_ok=True)
     assert metric.value(logits[turned], labels[turned], task) == pytest.approx(metric.value(logits, labels, task))
 
 
@@ -188,8 +188,9 @@ def test_perfect_answers_are_worth_one_and_scores_are_shares(metric: Metric, tas
     assert scores.dtype == torch.float64
     assert (scores[~scores.isnan()] >= 0).all()
     assert (scores[~scores.isnan()] <= 1).all()
-    one_hot = torch.nn.functional.one_hot(labels, len(task.classes)).movedim(-1, 1).double()
-    perfect = 2.0 * labels.unsqueeze(1) - 1 if task.binary else one_hot
+    truth = labels[:, 0] if task.kind == "detection" else labels
+    one_hot = torch.nn.functional.one_hot(truth, len(task.classes)).movedim(-1, 1).double()
+    perfect = 2.0 * truth.unsqueeze(1) - 1 if task.binary else one_hot
     assert metric.value(perfect, labels, task) == 1.0
 
 
@@ -198,7 +199,8 @@ def test_slices_are_a_volume_and_dtypes_do_not_matter(metric: Metric, task: Task
     logits, labels = fold(task, ties=True)
     value = metric.value(logits, labels, task)
     for dtype in (torch.float16, torch.bfloat16, torch.float32):
-        assert metric.value(logits.to(dtype), labels.to(torch.uint8), task) == pytest.approx(value)
+        short = labels.to(torch.int16 if task.kind == "detection" else torch.uint8)
+        assert metric.value(logits.to(dtype), short, task) == pytest.approx(value)
     if task.kind == "segmentation":
         assert metric.value(logits.unsqueeze(2), labels.unsqueeze(1), task) == value
 
@@ -273,6 +275,12 @@ def test_over_voxels_some_metrics_are_refused_with_the_reason(metric: Metric) ->
 def test_one_answer_per_image_has_no_overlap(metric: Metric) -> None:
     with pytest.raises(UserError, match="has no overlap; use Recall"):
         metric.accept(ILL)
+
+
+@pytest.mark.parametrize("metric", [metric for metric in ALL if "detection" not in metric.card.tasks])
+def test_candidates_are_judged_by_lesion_and_volume(metric: Metric) -> None:
+    with pytest.raises(UserError, match=r"not offered for detection: candidates .* use FrocArea\(\)"):
+        metric.value(*fold(MARKED), MARKED)
 
 
 @pytest.mark.parametrize("metric", [metric for metric in ALL if "regression" not in metric.card.tasks])

@@ -9,8 +9,10 @@ from torch import nn
 
 from whichloss.core import ExpressionError, FieldError, Task, UserError, parse
 from whichloss.networks import Factory, Network
+from whichloss.networks.lymph_net import LymphNet
 from whichloss.networks.small_conv_net import SmallConvNet
 from whichloss.networks.unet import UNet
+from whichloss.networks.view_net import ViewNet
 
 TASK = Task(kind="classification", classes=("no", "yes"), channels=3, size=(8, 8))
 
@@ -60,7 +62,16 @@ def written(text: str) -> Network:
     return parse(f"someones_networks:{text}", Network, imports=True)
 
 
-@pytest.mark.parametrize("network", [UNet(), UNet(width=8, depth=3, down="pool"), SmallConvNet(normalize=False)])
+@pytest.mark.parametrize(
+    "network",
+    [
+        UNet(),
+        UNet(width=8, depth=3, down="pool"),
+        SmallConvNet(normalize=False),
+        ViewNet(units=12),
+        LymphNet(units=1024, crop=24, views="ten", drop_connect=0.3),
+    ],
+)
 def test_text_and_pickle_lead_back(network: Network) -> None:
     assert parse(repr(network), Network) == network == pickle.loads(pickle.dumps(network))
 

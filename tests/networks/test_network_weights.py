@@ -5,9 +5,12 @@ import torch
 from torch import Tensor, nn
 
 from whichloss.core import Task, UserError, registry
+from whichloss.core.task import Kind
 from whichloss.networks import Network
+from whichloss.networks.lymph_net import LymphNet
 from whichloss.networks.small_conv_net import SmallConvNet
 from whichloss.networks.unet import UNet
+from whichloss.networks.view_net import ViewNet
 
 YES_NO = ("no", "yes")
 SMALL = {
@@ -16,13 +19,32 @@ SMALL = {
     "two levels": UNet(width=4, depth=2),
     "classifier": SmallConvNet(width=4),
     "no norm": SmallConvNet(width=4, depth=2, normalize=False),
+    "view": ViewNet(width=4, deeper=4, units=8),
+    "lymph": LymphNet(units=16),
+    "lymph cropped": LymphNet(units=16, crop=12, lrn=True, local_drop=True),
 }
 each_network = pytest.mark.parametrize("network", SMALL.values(), ids=SMALL)
+PLANE: dict[type[Network], int] = {LymphNet: 6}  # in two dimensions only, and sides of so many pixels or more
 
 
-def task_of(network: Network, size: tuple[int, ...] = (24, 20), classes: int = 2, channels: int = 1) -> Task:
+def task_of(
+    network: Network,
+    size: tuple[int, ...] = (24, 20),
+    classes: int = 2,
+    channels: int = 1,
+    kind: Kind | None = None,
+) -> Task:
+    kind = kind or network.card.tasks[0]
+    if kind == "regression":
+        return Task(kind=kind, quantity="radius", size=size, channels=channels)
     names = YES_NO if classes == 2 else tuple(f"class {k}" for k in range(classes))
-    return Task(kind=network.card.tasks[0], classes=names, size=size, channels=channels)
+    return Task(kind=kind, classes=names, size=size, channels=channels)
+
+
+def fitting(network: Network, size: tuple[int, ...]) -> tuple[int, ...]:
+    """A size that the network takes, as near to this one as may be."""
+    least = max(PLANE.get(type(network), 0), getattr(network, "crop", 0) or 0)
+    return tuple(max(side, least) for side in (size[-2:] if type(network) in PLANE else size))
 
 
 def built(network: Network, task: Task, outputs: int = 1, seed: int = 0) -> nn.Module:
@@ -63,10 +85,47 @@ def test_the_small_network_has_about_25_thousand() -> None:
 @each_network
 @pytest.mark.parametrize("size", [(16, 16), (17, 23), (1, 5), (5, 12, 9), (1, 8, 8)])
 def test_any_size_in_two_and_three_dimensions(network: Network, size: tuple[int, ...]) -> None:
+    size = fitting(network, size)
     task = task_of(network, size, classes=3, channels=2)
     logits = built(network, task, 3)(images(task))
     assert logits.shape == (3, 3, *(size if task.kind == "segmentation" else ()))
     assert logits.isfinite().all()
+
+
+@each_network
+def test_every_task_on_its_card(network: Network) -> None:
+    for kind in network.card.tasks:
+        task = task_of(network, kind=kind)
+        logits = built(network, task, task.outputs)(images(task))
+        assert logits.shape == (3, 1, *(task.size if kind == "segmentation" else ()))
+
+
+def test_views_of_candidates_are_for_all_that_classify() -> None:
+    for name in registry(Network):
+        tasks = registry(Network)[name].card.tasks
+        assert ("detection" in tasks) == ("classification" in tasks), name
+
+
+@each_network
+def test_evaluation_leaves_nothing_to_chance(network: Network) -> None:
+    task = task_of(network)
+    module = built(network, task)
+    module(images(task))
+    module.eval()
+    before, first = torch.get_rng_state(), module(images(task))
+    assert torch.equal(module(images(task)), first)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@each_network
+def test_what_training_draws_is_torchs_global_chance(network: Network) -> None:
+    task = task_of(network)
+    one, other = (built(network, task).train() for _ in range(2))
+    for step in range(2):
+        state = torch.get_rng_state()
+        first = one(images(task))
+        torch.set_rng_state(state)
+        assert torch.equal(other(images(task)), first), step
 
 
 def test_padding_is_not_seen_where_nothing_is_padded() -> None:
@@ -115,7 +174,7 @@ def test_losses_that_ask_for_other_outputs_share_all_earlier_weights(network: Ne
 @each_network
 @pytest.mark.parametrize("size", [(24, 20), (8, 12, 12)])
 def test_every_weight_is_taught(network: Network, size: tuple[int, ...]) -> None:
-    task = task_of(network, size)
+    task = task_of(network, fitting(network, size))
     module = built(network, task)
     module(images(task, 6)).square().mean().backward()
     silent = [name for name, one in module.named_parameters() if one.grad is None or not one.grad.any()]
@@ -142,7 +201,7 @@ def test_a_few_steps_learn_bright_from_dark(network: Network) -> None:
 # what does not fit
 
 
-@pytest.mark.parametrize("network", [UNet(), SmallConvNet()])
+@pytest.mark.parametrize("network", [UNet(), SmallConvNet(), ViewNet(), LymphNet()])
 def test_the_wrong_task_and_unknown_sizes_are_refused(network: Network) -> None:
     other = next(kind for kind in ("classification", "segmentation") if kind not in network.card.tasks)
     with pytest.raises(UserError, match=f"and the data ask for {other}"):
@@ -160,5 +219,5 @@ def test_a_quantity_is_one_output_of_the_small_network() -> None:
 
 
 def test_all_are_found_by_looking() -> None:
-    assert {"UNet", "SmallConvNet"} <= set(registry(Network))
+    assert {type(network).__name__ for network in SMALL.values()} == set(registry(Network))
     assert "Factory" not in registry(Network)

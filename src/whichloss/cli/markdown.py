@@ -79,7 +79,7 @@ def _conditions(prepared: Prepared) -> list[str]:
         f"Data: {', '.join(f'`{one.label}` ({len(cases.ids)} cases)' for one, cases in prepared.data.items())}.",
         f"Network: {', '.join(f'`{one.label}`' for one in study.network)}.",
         f"Optimizer: `{study.training.optimizer.label}`, {study.training.schedule.label.lower()} rate,"
-        f" {'; '.join(f'{stage.epochs} epochs of batch {stage.batch}' for stage in study.training.stages)}.",
+        f" {'; '.join(f'{stage.epochs} epochs of batch {stage.batch}' for stage in study.training.plan)}.",
         *_tuned(study),
         f"Computed with {', '.join(f'{name} {value}' for name, value in sorted(beside.items()))};"
         f" {sum(seconds) / max(1, len(seconds)):.0f} s a run, {sum(seconds) / 60:.0f} min of one worker in all.",
@@ -91,7 +91,7 @@ def _tuned(study: Study) -> list[str]:
         return []
     over = ", ".join(f"{name} {one}" for name, one in study.tune.over.items())
     where = "once, on patients who are not tested on" if study.tune.where == "once" else "in each training part"
-    return [f"Tuned: {study.tune.trials} trials for each loss {where}, the published settings first; {over}."]
+    return [f"Tuned: {study.tune.budget} for each loss {where}, the published settings first; {over}."]
 
 
 def _number(value: float | None) -> str:

@@ -7,9 +7,13 @@ from typing import ClassVar
 from torch import Tensor
 
 from whichloss.core import Task, UserError, Value
+from whichloss.core.candidates import ANSWER, CANDIDATE, LESION, NONE
 from whichloss.core.task import IGNORED, Kind
 
-NO_CLASSES = "a quantity has no classes; use MeanAbsoluteError() or RootMeanSquareError()"
+ELSEWHERE: dict[Kind, str] = {
+    "regression": "a quantity has no classes; use MeanAbsoluteError() or RootMeanSquareError()",
+    "detection": "candidates are judged by lesion and volume; use FrocArea(), SensitivityAt(), Cpm() or RocAuc()",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +33,8 @@ class Metric(Value):
     """A value with a score for each case and a number for a test fold.
 
     logits: (N, C, *S), float, as the network gave them: C = 1 for a binary task, a channel per class otherwise.
-    labels: (N, *S), class indices; an element of a mask labelled -1 has no say.
+    labels: (N, *S), class indices; an element of a mask labelled -1 has no say. In detection the table of
+    `Candidates.truth`, (N + m, 4): a row for each logit, a view of a candidate, and one for each lesion without any.
     `at` is the threshold on the logit of a binary task; 0 is the natural one.
     A logit that is not a number is the lowest of all: it never is a yes.
     """
@@ -44,6 +49,11 @@ class Metric(Value):
         """The metric on a fold: the mean over the cases that define it; NaN where none does."""
         return self.scores(logits, labels, task, at).nanmean().item()
 
+    @property
+    def title(self) -> str:
+        """For people."""
+        return self.card.title
+
     def unit(self, task: Task) -> str:
         """Of the value; empty: a share."""
         return self.card.unit
@@ -54,17 +64,19 @@ class Metric(Value):
 
     @abstractmethod
     def chance(self, labels: Tensor, task: Task) -> float:
-        """What a failed run scores on these labels, (N, *S): an answer that ignores the image."""
+        """What a failed run scores on these labels: an answer that ignores the image."""
 
     def accept(self, task: Task) -> None:
         """Raises UserError where the metric does not suit the task."""
         if task.kind not in self.card.tasks:
-            why = NO_CLASSES if task.kind == "regression" else self.card.elsewhere
+            why = ELSEWHERE.get(task.kind, self.card.elsewhere)
             raise UserError(f"{self.card.title} is not offered for {task.kind}: {why}")
 
     def check_fold(self, logits: Tensor, labels: Tensor, task: Task) -> None:
         """Raises UserError where logits, labels and task do not fit together."""
         self.accept(task)
+        if task.kind == "detection":
+            return _check_candidates(logits, labels)
         outputs, classes = task.outputs, len(task.classes)
         if logits.ndim < 2 or logits.shape[1] != outputs or labels.shape != logits.shape[:1] + logits.shape[2:]:
             raise UserError(
@@ -79,3 +91,22 @@ class Metric(Value):
             raise UserError(
                 f"labels go from {labels.min()} to {labels.max()}; {classes} classes are 0 to {classes - 1}"
             )
+
+
+def _check_candidates(logits: Tensor, labels: Tensor) -> None:
+    table = labels.ndim == 2 and labels.shape[1] == 4 and not labels.is_floating_point()
+    if logits.shape != (len(logits), 1) or not table or not _tells(labels, views=len(logits)):
+        raise UserError(
+            f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} of {labels.dtype} do not fit: detection"
+            " asks for logits (N, 1), one for each view, and the table of Candidates.truth, (N + m, 4), integers:"
+            " answer, candidate, volume, lesion.\n  hint: the last m rows are lesions that no candidate hits, with"
+            " candidate -1; answer 1 goes with a lesion, answer 0 with lesion -1"
+        )
+
+
+def _tells(labels: Tensor, views: int) -> bool:
+    """Whether a table has so many views, then lesions without any; and a lesion where, and only where, it says yes."""
+    yes, some = labels[:, ANSWER] == 1, labels[:, LESION] != NONE
+    viewed = labels[:, CANDIDATE] != NONE
+    apart = viewed[:views].all() and not viewed[views:].any()
+    return len(labels) >= views and bool(apart and (yes == some).all() and yes[views:].all())

@@ -1,5 +1,7 @@
 """The layers that the networks share, in two and three dimensions."""
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor, nn
 
 CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
@@ -12,6 +14,20 @@ class SpatialMean(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return features.flatten(2).mean(2)
+
+
+class Affine(nn.Module, ABC):
+    """A layer W x + b that can also be computed with other weights than its own."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.linear(features, self.weight, self.bias)
+
+    @abstractmethod
+    def linear(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """With these weights and biases in place of its own."""
 
 
 def convolution(dims: int, inputs: int, outputs: int, size: int, **options: int | bool) -> nn.Module:

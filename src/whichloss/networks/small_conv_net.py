@@ -26,7 +26,7 @@ class SmallConvNet(Network):
         title="Small CNN",
         meaning="A small network that gives one answer per image.",
         source="",
-        tasks=("classification", "regression"),
+        tasks=("classification", "detection", "regression"),
     )
 
     def build(self, task: Task, outputs: int) -> nn.Module:

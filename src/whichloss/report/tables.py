@@ -162,6 +162,9 @@ def _without_failures(again: Row | None, decimals: int) -> Cell:
     return Cell(tuple(pieces), difference.value, "number")
 
 
+PARTS = {"test": "test part", "train": "on what was trained on, true labels"}
+
+
 def others(
     record_results: Iterable[Row], verdict: Row, labels: Mapping[str, str], ink: Mapping[str, Ink]
 ) -> list[Table]:
@@ -170,7 +173,7 @@ def others(
     units: dict[str, str] = {}
     for row in record_results:
         value = real(row["value"])
-        if value is None:
+        if value is None or row.get("split") == "chance":
             continue
         place = tuple(str(row.get(key) or "") for key in ("data", "network", "stress", "split"))
         label = labels.get(row["loss"], row["loss"])
@@ -179,9 +182,9 @@ def others(
     home = tuple(str(verdict["cell"].get(key) or "") for key in ("data", "network", "stress"))
     tables: list[Table] = []
     for place in sorted(cells, key=lambda place: place[:3] != home):
-        metrics = {m: v for m, v in cells[place].items() if place[:3] != home or m != verdict["primary"]}
+        metrics = {m: v for m, v in cells[place].items() if place != (*home, "test") or m != verdict["primary"]}
         if metrics:
-            where = ", ".join(filter(None, place))
+            where = ", ".join(labels.get(one, PARTS.get(one, one)) for one in place if one)
             tables.append(_descriptive(f"other-{len(tables)}", where, metrics, units, labels, ink))
     return tables
 

@@ -22,7 +22,7 @@ from .score import inner_scores, scores
 from .shelf import Shelf
 from .study import Stage
 from .train import Diverged, Trained, train
-from .tune import applied
+from .tune import applied, planned
 from .worker import answers, small
 
 ENOUGH = 0.1  # seconds that a measurement takes at least
@@ -68,7 +68,7 @@ def estimate(prepared: Prepared, workers: int | None) -> str:
     paces = _paces(prepared, missing, torch.device(devices[0]))
     cases = {(run.data, run.stress): run for run in reversed(missing)}
     fitted = {at: len(run.split(prepared.shelf.of(run)).fit) for at, run in cases.items()}
-    seconds = sum(paces[_kind(run)].seconds(run.training.stages, fitted[run.data, run.stress]) for run in missing)
+    seconds = sum(paces[_kind(run)].seconds(run.training.plan, fitted[run.data, run.stress]) for run in missing)
     disk = sum(paces[_kind(run)].disk for run in missing)
     memory = max(pace.memory or 0.0 for pace in paces.values())
     return "\n".join(
@@ -102,7 +102,7 @@ def _budget(prepared: Prepared) -> str:
     searches = list(prepared.tuning.searches(prepared.runs))
     losses = {repr(search.base.loss) for search in searches}
     whom = "the baseline alone" if tune.losses == "baseline" else "each loss"
-    return f"{tune.trials} trials in each of {len(searches) // len(losses)} searches for {whom}"
+    return f"{tune.budget} in each of {len(searches) // len(losses)} searches for {whom}"
 
 
 def _trials_left(prepared: Prepared) -> int:
@@ -110,7 +110,7 @@ def _trials_left(prepared: Prepared) -> int:
     if tune is None:
         return 0
     searches = prepared.tuning.searches(prepared.runs)
-    return sum(tune.trials - sum(trial.ended for trial in search.trials) for search in searches)
+    return sum(planned(tune, search.base) - sum(trial.ended for trial in search.trials) for search in searches)
 
 
 def _kind(run: Run) -> tuple[str, ...]:
@@ -130,13 +130,15 @@ def _paces(prepared: Prepared, missing: Sequence[Run], device: torch.device) -> 
 
 def _pace(run: Run, cases: Cases, split: Split, metrics: Sequence[Metric], device: torch.device) -> Pace:
     """Trains on one batch and on two; of images to segment it predicts but a few, and the rest takes in proportion."""
-    batch = min(run.training.stages[0].batch, max(1, len(split.fit) // 2))
+    batch = min(run.training.plan[0].batch, max(1, len(split.fit) // 2))
     few = batch if cases.task.kind == "segmentation" else len(cases)
     inner, test = _some(split.inner, few), _some(split.fold.test, few)
 
     def measured(fitted: int, epochs: int) -> tuple[float, Trained | None]:
         part = replace(split, fit=_some(split.fit, fitted), inner=inner, fold=replace(split.fold, test=test))
-        training = run.training.model_copy(update={"stages": (Stage(epochs=epochs, batch=batch, rate=1.0, share=1.0),)})
+        training = run.training.model_copy(
+            update={"stages": (Stage(epochs=epochs, batch=batch, rate=1.0, share=1.0),), "length": 1.0, "batch": None}
+        )
         start, trained = time.perf_counter(), None
         with suppress(Diverged):  # it has taken its time all the same
             trained = train(replace(run, training=training), cases, part, device)
@@ -154,7 +156,7 @@ def _pace(run: Run, cases: Cases, split: Split, metrics: Sequence[Metric], devic
     looked = (len(split.inner) / len(inner), every / (len(inner) + len(test) + fitted[1]))
     scored, kept = _scored(trained, cases, inner, test, metrics)
     return Pace(
-        step=step * run.training.stages[0].batch / batch,
+        step=step * run.training.plan[0].batch / batch,
         epoch=epoch * looked[0],
         rest=max(0.0, alone - two) * looked[1] + scored * looked[1],
         memory=memory,

@@ -3,19 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
-from warnings import catch_warnings
-
-import numpy as np
 
 from whichloss.data import Cases, DataSet
-from whichloss.report import Curve, Record
+from whichloss.report import Record
 from whichloss.stats import Row, Verdict
 
+from .curves import by_loss, curves_of
 from .facts import Ended, names
-from .measures import heading, watch
-from .runs import Run
+from .measures import heading
 from .store import Store
-from .study import Study
+from .study import Study, spelled
 from .tune import Search
 from .twins import Twins
 
@@ -38,7 +35,7 @@ def gather(
     here = [(run, record) for run, record in found if names(run)[1:] == cell]
     finished = [(run, record) for run, record in here if record["outcome"] == "finished"]
     labels = study.labels
-    curves = [*_learning(finished, labels, data[cell_data]), *_roc(finished, labels, data[cell_data], store)]
+    curves = curves_of(finished, labels, data[cell_data].task, store)
     return Record(
         study=study.name,
         question=study.question,
@@ -49,62 +46,17 @@ def gather(
         failures=tuple(_failures(here, labels)),
         provenance=_provenance(study, found, data, searches),
         study_text=study_text,
-        labels=labels | {repr(metric): heading(metric) for metric in study.metrics},
+        labels=labels
+        | {repr(metric): heading(metric) for metric in study.metrics}
+        | {repr(one): one.label for one in (*study.data, *study.network)}
+        | {spelled(level): " + ".join(one.label for one in level) for level in study.stress.levels if level},
         call=MEASURED if data[cell_data].task.kind == "regression" else LOGITS,
     )
 
 
-def _by_loss(found: Ended, labels: Mapping[str, str]) -> dict[str, list[tuple[Run, dict[str, Any]]]]:
-    groups: dict[str, list[tuple[Run, dict[str, Any]]]] = {label: [] for label in labels.values()}
-    for run, record in found:
-        groups[labels[names(run)[0]]].append((run, record))
-    return {label: members for label, members in groups.items() if members}
-
-
-def _band(lines: Sequence[Sequence[float]]) -> dict[str, tuple[float, ...]]:
-    """Mean over runs, and one standard deviation to each side; NaN where no run has a number."""
-    with catch_warnings(action="ignore", category=RuntimeWarning):
-        mean = np.nanmean(lines, axis=0)
-        spread = np.nanstd(lines, axis=0, ddof=1) if len(lines) > 1 else np.zeros_like(mean)
-    return {
-        name: tuple(map(float, one)) for name, one in (("mean", mean), ("low", mean - spread), ("high", mean + spread))
-    }
-
-
-def _learning(finished: Ended, labels: Mapping[str, str], cases: Cases) -> list[Curve]:
-    metric = watch(cases.task)
-    unit = metric.unit(cases.task)
-    name = f"{metric.card.title} on the inner split" + (f" ({unit})" if unit else "")
-    curves = []
-    for label, members in _by_loss(finished, labels).items():
-        lines = [[epoch["inner"] for epoch in record["curve"]] for _, record in members]
-        epochs = tuple(float(at) for at in range(1, len(lines[0]) + 1))
-        curves.append(Curve("Learning curves", "epoch", name, label, epochs, **_band(lines)))
-    return curves
-
-
-def _roc(finished: Ended, labels: Mapping[str, str], cases: Cases, store: Store) -> list[Curve]:
-    """The ROC curve of each run, averaged over runs at each false positive rate."""
-    if cases.task.kind != "classification" or not cases.task.binary:
-        return []
-    from sklearn.metrics import roc_curve
-
-    rates = np.linspace(0, 1, 101)
-    curves = []
-    for label, members in _by_loss(finished, labels).items():
-        lines = []
-        for run, _ in members:
-            outputs = store.outputs(run.key)
-            wrong, right, _ = roc_curve(outputs["test_labels"].numpy(), outputs["test"][:, 0].float().numpy())
-            lines.append(np.interp(rates, wrong, right))
-        x = tuple(map(float, rates))
-        curves.append(Curve("ROC curves", "false positive rate", "sensitivity", label, x, **_band(lines)))
-    return curves
-
-
 def _costs(found: Ended, labels: Mapping[str, str]) -> list[dict[str, Any]]:
     table = []
-    for label, members in _by_loss(found, labels).items():
+    for label, members in by_loss(found, labels).items():
         seconds = [record["seconds"] for _, record in members if record.get("seconds") is not None]
         memory = [record["peak_memory_mib"] for _, record in members if record.get("peak_memory_mib") is not None]
         table.append(
@@ -160,7 +112,9 @@ def _provenance(
             "network": ", ".join(network.label for network in study.network),
             "optimizer": study.training.optimizer.label,
             "stages": "; ".join(
-                f"{s.epochs} epochs, batch {s.batch}, rate x {s.rate:g}" for s in study.training.stages
+                f"{s.epochs} epochs, batch {s.batch}, rate x {s.rate:g}"
+                + (f", on {s.share:.0%} of the data" if s.share < 1 else "")
+                for s in study.training.plan
             ),
             "precision": study.training.precision,
             **_asked(data),
@@ -197,7 +151,7 @@ def _tuning(study: Study, searches: Sequence[Search]) -> str:
             times = "1 search" if len(of_loss) == 1 else f"{len(of_loss)} searches"
             budgets.append(f"{label} {len(ended)} in {times}, {failed} failed")
     over = ", ".join(f"{name}: {one}" for name, one in tune.over.items())
-    return f"{tune.trials} trials {where}{whom}, over {over}; trials spent: {'; '.join(budgets)}"
+    return f"{tune.budget} {where}{whom}, over {over}; trials spent: {'; '.join(budgets)}"
 
 
 def _chosen_by(data: Mapping[DataSet, Cases]) -> str:

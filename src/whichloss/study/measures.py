@@ -23,7 +23,7 @@ def has_threshold(metric: Metric) -> bool:
 def title(metric: Metric) -> str:
     """What people call it."""
     natural = has_threshold(metric) and metric.threshold == "natural"  # type: ignore[attr-defined]
-    return f"{metric.card.title} at the natural threshold" if natural else metric.card.title
+    return f"{metric.title} at the natural threshold" if natural else metric.title
 
 
 def heading(metric: Metric, unit: str = "") -> str:

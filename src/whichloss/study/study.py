@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -153,6 +154,8 @@ class Training(Part):
 
     optimizer: AnOptimizer = Adam()
     stages: Annotated[tuple[Stage, ...], Listed, Field(min_length=1)]
+    length: float = Field(1.0, gt=0)  # times the epochs of every stage, which has at least one
+    batch: int | None = Field(None, ge=1)  # instead of that of every stage
     schedule: ASchedule = Constant()  # of the learning rate, over all steps
     layers: Annotated[tuple[Layer, ...], Listed] = ()  # the first that matches counts
     clip: float | None = Field(None, gt=0)  # largest norm of the gradient
@@ -162,6 +165,16 @@ class Training(Part):
     device: str = "auto"  # of torch; auto takes a GPU where there is one
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
 
+    @property
+    def plan(self) -> tuple[Stage, ...]:
+        """The stages as they are trained."""
+        return tuple(
+            one.model_copy(
+                update={"epochs": max(1, round(self.length * one.epochs)), "batch": self.batch or one.batch},
+            )
+            for one in self.stages
+        )
+
     def protocol(self) -> dict[str, Any]:
         """What decides results. Where it is computed is recorded beside them."""
         return self.model_dump(mode="json", exclude={"device", "memory_format"})
@@ -170,18 +183,37 @@ class Training(Part):
 class Tune(Part):
     """The same budget for every loss. Trial 0 is the published default.
 
-    trials   how many, for each loss and training part
+    trials   how many, for each loss and training part; or grid: every combination of choices
     over     settings and their ranges: {training.lr: loguniform(1e-4, 1e-1), SmoothHinge.half_width: uniform(0.02, 1)}
     where    inside each outer training part, or once: on patients who are then in no test part
     share    once: the share of patients to tune on
     losses   each loss is tuned; or the baseline alone, whose settings all then use, as papers often do
     """
 
-    trials: int = Field(ge=1)
+    trials: Annotated[int, Field(ge=1)] | Literal["grid"]
     over: dict[str, ARange] = Field(min_length=1)
     where: Literal["each_fold", "once"] = "each_fold"
     share: float = Field(0.25, gt=0, lt=1)
     losses: Literal["each", "baseline"] = "each"
+
+    @model_validator(mode="after")
+    def _countable(self) -> Self:
+        if self.trials == "grid":
+            for name, one in self.over.items():
+                if one.form != "choice":
+                    raise ValueError(f"trials: grid takes choice(a, b, ...), and {name} is {one}")
+                if not name.startswith(("training.", "network.")):
+                    raise ValueError(
+                        f"trials: grid, and {name} is of one loss alone: losses would differ in their budget"
+                    )
+        return self
+
+    @property
+    def budget(self) -> str:
+        """For people."""
+        if self.trials == "grid":
+            return f"a grid of {prod(len(one.ends) for one in self.over.values())} trials"
+        return f"{self.trials} trials"
 
 
 class Stresses(Part):

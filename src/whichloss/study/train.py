@@ -85,7 +85,7 @@ def train(
         checkpoints.resume(course)
 
     sharing = torch.randperm(len(images), generator=stream(run, "share"))  # a small share is part of a large one
-    stages = [stage for stage in training.stages for _ in range(stage.epochs)]  # one for each epoch
+    stages = [stage for stage in training.plan for _ in range(stage.epochs)]  # one for each epoch
     parts = [sharing[: max(1, round(stage.share * len(images)))].sort().values for stage in stages]
     steps = sum(-(-len(part) // stage.batch) for part, stage in zip(parts, stages, strict=True))
     for epoch in range(len(course.curve), len(stages)):
@@ -120,7 +120,7 @@ def train(
             checkpoints.offer(course)
 
     def answers() -> tuple[Tensor, Tensor, Tensor]:
-        batch, fitted = training.stages[-1].batch, images if task.by_image else images[:0]
+        batch, fitted = stages[-1].batch, images if task.by_image else images[:0]
         return predict(fitted, batch), predict(watch_images, batch), predict(cases.images[list(split.fold.test)], batch)
 
     last, best, best_epoch = answers(), None, course.best.epoch or len(stages)
@@ -130,8 +130,9 @@ def train(
     counted = (*last, *(best or ())) if run.best_by else last
     if not all(one.isfinite().all() for one in counted):
         raise Diverged("the trained network gives outputs that are not numbers")
-    measured = map(scale.measured, (*last, *(best or last)))
-    return Trained(*measured, best_epoch, course.curve, time.perf_counter() - start)
+    fit, inner, test, best_fit, best_inner, best_test = map(scale.measured, (*last, *(best or last)))
+    seconds = time.perf_counter() - start
+    return Trained(fit, inner, test, best_fit, best_inner, best_test, best_epoch, course.curve, seconds)
 
 
 def no_gradient(logits: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ sampler has a seed, so the same answers lead to the same questions, before and a
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import product
 from typing import Any
 
 from pydantic import ValidationError
@@ -52,12 +53,12 @@ def play(base: Run, tune: Tune, ended: Callable[[Run], bool], inner: Inner, high
     Trial 0 is the published default. The rest comes from Optuna's tree-structured Parzen estimator, which begins with
     random draws. Each trial has a seed, the same for all losses, and shared settings are drawn first, so that losses
     are tried at the same points until their results tell the sampler apart, also where some have settings of their own.
-    A failed trial counts: the budget is trials, not hits.
+    A failed trial counts: the budget is trials, not hits. A grid is gone through in the order in which it is written.
     """
     over = applicable(tune, base)
     trials: list[Trial] = []
-    sampler = _Sampler(over, base, higher_is_better)
-    for number in range(tune.trials):
+    sampler: _Sampler | _Grid = _Grid(over, base) if tune.trials == "grid" else _Sampler(over, base, higher_is_better)
+    for number in range(planned(tune, base)):
         run = base if number == 0 else replace(base, tuned=sampler.ask(number))
         if not ended(run):
             return Search(base, (*trials, Trial(number, run, ended=False)), None)
@@ -65,6 +66,11 @@ def play(base: Run, tune: Tune, ended: Callable[[Run], bool], inner: Inner, high
         sampler.tell(value)
         trials.append(Trial(number, run, ended=True, inner=value))
     return Search(base, tuple(trials), _best(trials, higher_is_better))
+
+
+def planned(tune: Tune, base: Run) -> int:
+    """How many trials a search has, the published default included."""
+    return tune.trials if isinstance(tune.trials, int) else 1 + len(_Grid(applicable(tune, base), base).points)
 
 
 class Tuning:
@@ -131,7 +137,7 @@ class Tuning:
         left: dict[str, Run] = {}
         if self.tune is not None:
             for search in self.searches(runs):
-                for number in range(sum(trial.ended for trial in search.trials), self.tune.trials):
+                for number in range(sum(trial.ended for trial in search.trials), planned(self.tune, search.base)):
                     left[f"{search.base.key}/{number}"] = search.base
         for base in runs:
             run = self.final(base, self.known)
@@ -203,6 +209,21 @@ class _Sampler:
         elif self.known and value is not None:  # the default, where it is one of the points that may be drawn
             default = optuna.trial.create_trial(params=self.defaults, distributions=self.distributions, value=value)
             self.study.add_trial(default)
+
+
+class _Grid:
+    """Every combination of the choices but the published default, which is trial 0."""
+
+    def __init__(self, over: Mapping[str, Any], base: Run) -> None:
+        default = {name: setting(base, name) for name in over}
+        points = (dict(zip(over, point, strict=True)) for point in product(*(one.ends for one in over.values())))
+        self.points = [tuple(sorted(point.items())) for point in points if point != default]
+
+    def ask(self, number: int) -> tuple[tuple[str, Setting], ...]:
+        return self.points[number - 1]
+
+    def tell(self, value: float | None) -> None:
+        """What came of a trial changes nothing."""
 
 
 # what a name of a setting means

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 
 from whichloss.core import Task
+from whichloss.core.candidates import NONE
+from whichloss.metrics.detection.views import pool_views
 from whichloss.metrics.metric import Metric, MetricCard
 
 
@@ -17,19 +19,24 @@ class RocAuc(Metric):
 
     The score of a case is its placement (DeLong): the share of the cases on the other side that it is ranked
     correctly against. The mean over all cases is exactly the area.
+
+    In detection the cases are candidates: the score is the mean of a candidate's views, its placement is written to the
+    first of them, and the other views have none. Lesions that no candidate hits have no say.
     """
 
     card = MetricCard(
         title="ROC AUC",
         meaning="How often an ill case is rated more suspicious than a healthy one; 0.5 is guessing.",
         source="fawcett2006introduction",
-        tasks=("classification",),
+        tasks=("classification", "detection"),
         elsewhere="over voxels it saturates under imbalance, since most are easy background; use Dice() or Recall()",
     )
 
     def scores(self, logits: Tensor, labels: Tensor, task: Task, at: float = 0.0) -> Tensor:
         self.check_fold(logits, labels, task)
-        evidence = logits.double().nan_to_num(nan=-1e300, posinf=1e300, neginf=-1e300)
+        if task.kind == "detection":
+            return _of_candidates(logits, labels)
+        evidence = _finite(logits)
         if task.binary:
             return _placements(evidence[:, 0], labels == 1)
         each = [_placements(_odds(evidence, k), labels == k) for k in range(len(task.classes))]
@@ -43,6 +50,17 @@ class RocAuc(Metric):
         """0.5: equal scores for all."""
         self.accept(task)
         return 0.5
+
+
+def _of_candidates(logits: Tensor, labels: Tensor) -> Tensor:
+    score, lesion, first = pool_views(logits, labels)
+    scores = score.new_full((len(logits),), torch.nan)
+    scores[first] = _placements(_finite(score), lesion != NONE)
+    return scores
+
+
+def _finite(logits: Tensor) -> Tensor:
+    return logits.double().nan_to_num(nan=-1e300, posinf=1e300, neginf=-1e300)
 
 
 def _odds(logits: Tensor, k: int) -> Tensor:

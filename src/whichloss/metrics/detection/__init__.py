@@ -1,0 +1,1 @@
+"""Metrics of candidates: which lesions are found, at how many false positives per volume."""

@@ -1,0 +1,111 @@
+"""The curves of a study for its page: how losses learn, and how they rank what they were asked about."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+from warnings import catch_warnings
+
+import numpy as np
+from torch import Tensor
+
+from whichloss.core import Task
+from whichloss.metrics.detection.resample import resampled
+from whichloss.report import Curve
+
+from .facts import Ended, names
+from .measures import watch
+from .runs import Run
+from .store import Store
+
+RATES = np.linspace(0, 10, 101)  # false positives per volume at which a FROC curve is drawn
+TIMES = 400  # resamples of the patients
+
+Members = list[tuple[Run, dict[str, Any]]]
+
+
+def curves_of(finished: Ended, labels: Mapping[str, str], task: Task, store: Store) -> list[Curve]:
+    """labels: what each loss is called."""
+    groups = list(by_loss(finished, labels).items())
+    curves = [*_learning(groups, task), *_idle(groups)]
+    if task.kind == "classification" and task.binary:
+        curves += _roc(groups, store)
+    if task.kind == "detection":
+        curves += _froc(groups, store, "test", "FROC curves")
+        curves += _froc(groups, store, "train", "FROC curves of what was trained on")
+    return curves
+
+
+def by_loss(found: Ended, labels: Mapping[str, str]) -> dict[str, Members]:
+    groups: dict[str, Members] = {label: [] for label in labels.values()}
+    for run, record in found:
+        groups[labels[names(run)[0]]].append((run, record))
+    return {label: members for label, members in groups.items() if members}
+
+
+def _learning(groups: Iterable[tuple[str, Members]], task: Task) -> list[Curve]:
+    metric = watch(task)
+    unit = metric.unit(task)
+    name = f"{metric.card.title} on the inner split" + (f" ({unit})" if unit else "")
+    return [_by_epoch("Learning curves", name, label, members, "inner") for label, members in groups]
+
+
+def _idle(groups: Sequence[tuple[str, Members]]) -> list[Curve]:
+    """Where a loss is flat for some cases, how many of them there are."""
+    name = "share of cases without gradient"
+    curves = [_by_epoch("Cases that teach nothing", name, *group, "idle") for group in groups]
+    return curves if any(any(one.mean) for one in curves) else []
+
+
+def _by_epoch(title: str, name: str, label: str, members: Members, key: str) -> Curve:
+    lines = [[epoch.get(key, np.nan) for epoch in record["curve"]] for _, record in members]
+    epochs = tuple(float(at) for at in range(1, len(lines[0]) + 1))
+    return Curve(title, "epoch", name, label, epochs, **_band(lines))
+
+
+def _roc(groups: Iterable[tuple[str, Members]], store: Store) -> list[Curve]:
+    """The ROC curve of each run, averaged over runs at each false positive rate."""
+    from sklearn.metrics import roc_curve
+
+    rates, curves = np.linspace(0, 1, 101), []
+    for label, members in groups:
+        lines = []
+        for run, _ in members:
+            outputs = store.outputs(run.key)
+            wrong, right, _ = roc_curve(outputs["test_labels"].numpy(), outputs["test"][:, 0].float().numpy())
+            lines.append(np.interp(rates, wrong, right))
+        curves.append(Curve("ROC curves", "false positive rate", "sensitivity", label, _plain(rates), **_band(lines)))
+    return curves
+
+
+def _froc(groups: Iterable[tuple[str, Members]], store: Store, part: str, title: str) -> list[Curve]:
+    """Averaged over runs at each rate of false positives; the band is for new patients, the networks as they are."""
+    curves = []
+    for label, members in groups:
+        lines, again = [], []
+        for run, _ in members:
+            outputs = store.outputs(run.key)
+            logits, truth, who = outputs[part].float(), outputs[f"{part}_labels"].long(), outputs[f"{part}_cases"]
+            line, others = resampled(logits, truth, RATES, TIMES, seed=_seed(who))
+            lines.append(line)
+            again.append(others)
+        low, high = np.nanpercentile(np.nanmean(again, axis=0), [2.5, 97.5], axis=0)
+        band = {"mean": _plain(np.nanmean(lines, axis=0)), "low": _plain(low), "high": _plain(high)}
+        curves.append(Curve(title, "false positives per volume", "sensitivity", label, _plain(RATES), **band))
+    return curves
+
+
+def _seed(cases: Tensor) -> int:
+    """The same for runs that share their patients, so that these are resampled together."""
+    return int.from_bytes(sha256(cases.numpy().tobytes()).digest()[:4], "big")
+
+
+def _band(lines: Sequence[Sequence[float]] | Sequence[np.ndarray]) -> dict[str, tuple[float, ...]]:
+    """Mean over runs, and one standard deviation to each side; NaN where no run has a number."""
+    with catch_warnings(action="ignore", category=RuntimeWarning):
+        mean = np.nanmean(lines, axis=0)
+        spread = np.nanstd(lines, axis=0, ddof=1) if len(lines) > 1 else np.zeros_like(mean)
+    return {"mean": _plain(mean), "low": _plain(mean - spread), "high": _plain(mean + spread)}
+
+
+def _plain(numbers: np.ndarray) -> tuple[float, ...]:
+    return tuple(map(float, numbers))
