@@ -1,7 +1,8 @@
 """The curve of a loss and its derivative, in characters and as a picture."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,25 +44,64 @@ def draw(curve: Curve, width: int = 61, height: int = 12) -> str:
     return "\n".join([*("".join(row).rstrip() for row in rows), "-" * width, axis, key])
 
 
+ZOOM = 0.2  # the part of the axis that is shown again, larger
+
+
 def save_plot(loss: Loss, path: Path) -> None:
     """The curve and its derivative as a picture: PNG, SVG or PDF, by the ending of the path."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    curve = curve_of(loss)
+    curve, pyplot = curve_of(loss), _pyplot()
     figure, (above, below) = pyplot.subplots(2, 1, sharex=True, figsize=(6, 6), layout="constrained")
     above.plot(curve.x, curve.value)
     below.plot(curve.x, curve.slope)
     above.set(title=loss.label, ylabel="value")
     below.set(xlabel=curve.name, ylabel="slope")
-    for part in (above, below):
+    _save(figure, path)
+
+
+def save_plots(losses: Sequence[Loss], path: Path) -> None:
+    """Several curves in one picture, the part around their sharpest bend larger, and the slopes.
+
+    Raises UserError where formulas see different numbers, as a margin and a probability.
+    """
+    curves, pyplot = [curve_of(loss) for loss in losses], _pyplot()
+    names = list(dict.fromkeys(curve.name for curve in curves))
+    if len(names) > 1:
+        raise UserError(f"one picture has one axis, and these losses see {', '.join(names)}; plot them by themselves")
+    figure, (whole, zoom, slope) = pyplot.subplots(1, 3, figsize=(15, 5), layout="constrained")
+    x = curves[0].x
+    middle = float(x[1 + torch.stack([curve.slope.diff().abs() for curve in curves]).amax(0).argmax()])
+    reach = ZOOM / 2 * float(x[-1] - x[0])
+    near = (x - middle).abs() <= reach
+    for loss, curve in zip(losses, curves, strict=True):
+        whole.plot(curve.x, curve.value, label=loss.label)
+        zoom.plot(curve.x[near], curve.value[near])
+        slope.plot(curve.x, curve.slope)
+    whole.indicate_inset_zoom(zoom, edgecolor="black")
+    whole.set(ylabel="value", title="losses")
+    zoom.set(title="where they bend most")
+    slope.set(title="slopes")
+    for part in (whole, zoom, slope):
+        part.set_xlabel(curves[0].name)
+    whole.legend()
+    _save(figure, path)
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _save(figure: Any, path: Path) -> None:
+    for part in figure.axes:
         part.grid(alpha=0.3)
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot write {path}: {error}") from None
     finally:
-        pyplot.close(figure)
+        _pyplot().close(figure)
     print(f"picture: {path}")

@@ -23,7 +23,7 @@ from whichloss.core import (
     registry,
 )
 
-from .curve import curve_of, draw, save_plot
+from .curve import curve_of, draw, save_plot, save_plots
 
 _FAMILIES: dict[type, str] = {
     MarginLoss: "margin",
@@ -78,10 +78,18 @@ def show_catalogue(as_json: bool) -> None:
     Console().print(table)
 
 
-def show_loss(text: str, as_json: bool, plot: Path | None) -> None:
+def plot_losses(texts: list[str], path: Path) -> None:
+    save_plots([_loss(text) for text in texts], path)
+
+
+def _loss(text: str) -> Loss:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # a loss of the user's may lie in the current folder
-    loss = parse(text, imports=True)
+    return parse(text, imports=True)
+
+
+def show_loss(text: str, as_json: bool, plot: Path | None) -> None:
+    loss = _loss(text)
     if as_json:
         print(json.dumps(entry(loss), indent=1))
         return

@@ -47,22 +47,26 @@ MixedOption = Annotated[
 
 @app.command()
 def losses(
-    name: Annotated[str | None, typer.Argument(help="One loss, by name or expression.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="A loss, by name or expression; several to plot.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Curve and derivative of one loss as a picture.")
+        Path | None, typer.Option(metavar="FILE", help="Curve and derivative as a picture; of several, with a zoom.")
     ] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the page of all losses.")] = None,
 ) -> None:
     """The catalogue of losses, or one of them: formula, card, curve, source."""
-    from .losses import show_catalogue, show_loss
+    from .losses import plot_losses, show_catalogue, show_loss
 
     if markdown is not None:
         from .losses_page import losses_page
 
         markdown.write_text(losses_page(), encoding="utf-8")
-    elif name:
-        show_loss(name, as_json, plot)
+    elif names and len(names) > 1:
+        if plot is None or as_json:
+            raise typer.BadParameter("several losses are for --plot FILE", param_hint="NAMES")
+        plot_losses(names, plot)
+    elif names:
+        show_loss(names[0], as_json, plot)
     else:
         show_catalogue(as_json)
 

@@ -1,6 +1,7 @@
 """A record becomes one HTML file that needs nothing else: no network, no fonts, no second file."""
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from importlib.resources import files
 from math import isfinite
@@ -56,6 +57,7 @@ def contents(record: Record) -> dict[str, Any]:
         "details": tables.details(verdict, compared, ink) if compared else None,
         "others": tables.others(record.results, verdict, labels, ink),
         "curves": curves,
+        "pictures": [(one, b64encode(one.png).decode()) for one in record.pictures],
         "drawings": {f.id: {"data": f.data, "layout": f.layout} for f in (forest, *curves) if f},
         "costs": tables.costs(record.costs, verdict["baseline_label"], ink) if record.costs else None,
         "failures": tables.failures(record.failures, labels, ink) if record.failures else None,

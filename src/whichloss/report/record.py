@@ -25,6 +25,13 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Picture:
+    title: str
+    caption: str
+    png: bytes
+
+
+@dataclass(frozen=True)
 class Record:
     """Everything a study knows about itself, as tables.
 
@@ -48,3 +55,4 @@ class Record:
     study_text: str
     labels: Mapping[str, str]
     call: str = "loss(logits, target)"
+    pictures: tuple[Picture, ...] = ()

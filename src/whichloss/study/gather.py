@@ -5,12 +5,13 @@ from statistics import fmean, stdev
 from typing import Any
 
 from whichloss.data import Cases, DataSet
-from whichloss.report import Record
+from whichloss.report import Picture, Record
 from whichloss.stats import Row, Verdict
 
 from .curves import by_loss, curves_of
 from .facts import Ended, names
 from .measures import heading
+from .pictures import gallery
 from .store import Store
 from .study import Study, spelled
 from .tune import Search
@@ -50,8 +51,17 @@ def gather(
         | {repr(metric): heading(metric) for metric in study.metrics}
         | {repr(one): one.label for one in (*study.data, *study.network)}
         | {spelled(level): " + ".join(one.label for one in level) for level in study.stress.levels if level},
+        pictures=_pictures(finished, data[cell_data]),
         call=MEASURED if data[cell_data].task.kind == "regression" else LOGITS,
     )
+
+
+def _pictures(finished: Ended, cases: Cases) -> tuple[Picture, ...]:
+    """Of the cases that the first run was tested on."""
+    if cases.task.kind != "detection" or not finished:
+        return ()
+    run, _ = finished[0]
+    return (gallery(cases, run.split(cases).fold.test),)
 
 
 def _costs(found: Ended, labels: Mapping[str, str]) -> list[dict[str, Any]]:

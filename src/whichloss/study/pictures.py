@@ -1,0 +1,64 @@
+"""Pictures of a study's cases for its page."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from whichloss.data import Cases
+from whichloss.report import Picture
+
+EACH = 8  # candidates of either kind
+SIDE = 72  # pixels of a picture, at least
+GAP = 6
+
+
+def gallery(cases: Cases, at: Sequence[int]) -> Picture:
+    """First views of some candidates `at`, lesions above, others below: three planes as red, green and blue, and below
+    them the first plane alone.
+
+    Of each kind they are taken at even steps from the list of all candidates, so that nobody has chosen them.
+    """
+    assert cases.candidates is not None
+    numbers, labels = cases.candidates.numbers.tolist(), cases.labels.tolist()
+    first: dict[int, int] = {}
+    for one in at:
+        first.setdefault(numbers[one], one)
+    rows = [_some([one for one in first.values() if labels[one] == kind]) for kind in (1, 0)]
+    low, high = (float(np.quantile(cases.images[[*rows[0], *rows[1]]].numpy(), share)) for share in (0.005, 0.995))
+    tiles = [[_tile(cases.images[one].numpy(), low, high) for one in row] for row in rows]
+    height, width = tiles[0][0].shape[:2]
+    columns = max(map(len, tiles))
+    sheet = np.full((len(tiles) * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
+    for down, row in enumerate(tiles):
+        for right, tile in enumerate(row):
+            top, left = down * (height + GAP), right * (width + GAP)
+            sheet[top : top + height, left : left + width] = tile
+    yes, no = cases.task.classes[1], cases.task.classes[0]
+    colours = "three planes as red, green and blue, and the first of them below"
+    planes = colours if len(cases.images[0]) == 3 else "a view"
+    return Picture(
+        title="Candidates",
+        caption=f"Above: {yes} ({len(rows[0])}). Below: {no} ({len(rows[1])}). Of each, {planes}.",
+        png=_png(sheet),
+    )
+
+
+def _some(candidates: list[int]) -> list[int]:
+    return candidates[:: max(1, len(candidates) // EACH)][:EACH]
+
+
+def _tile(view: np.ndarray, low: float, high: float) -> np.ndarray:
+    """(channels, H, W) to (height, width, 3), grey levels between low and high, each pixel as a small square."""
+    grey = np.uint8(255 * ((view - low) / max(high - low, 1e-12)).clip(0, 1))
+    shown = [np.moveaxis(grey, 0, -1)] if len(view) == 3 else []
+    shown.append(np.repeat(grey[0][..., None], 3, 2))
+    times = -(-SIDE // view.shape[-1])
+    return np.concatenate([one.repeat(times, 0).repeat(times, 1) for one in shown])
+
+
+def _png(sheet: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(sheet).save(file, format="PNG", optimize=True)
+    return file.getvalue()
