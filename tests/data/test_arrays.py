@@ -1,12 +1,13 @@
 """Arrays of a .npz file: which axis is which, what masks may hold, and what is said when something is missing."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from whichloss.core import UserError, parse
+from whichloss.core import FieldError, UserError, parse
 from whichloss.data import DataSet
 from whichloss.data.arrays import Arrays
 from whichloss.data.masks import read_masks
@@ -211,3 +212,96 @@ def test_pneumonia_and_digits(shared: Path) -> None:
     digits = Arrays(path="mnist.npz", image="x_test", target="y_test").load(shared / "mnist")
     assert (len(digits), digits.task.outputs) == (10_000, 10)
     assert digits.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+
+
+def test_detection(root: Path) -> None:
+    data = Arrays(path="patches.npz", target="hit", volume="scan", candidate="mark", lesion="nodule", group="patient")
+    cases = data.load(root)
+    assert (cases.task.kind, cases.task.classes, cases.task.outputs) == ("detection", ("no lesion", "lesion"), 1)
+    assert cases.labels.tolist() == [1, 1, 1, 0, 0, 1, 1, 0]
+    assert cases.groups == ("p0",) * 6 + ("p1",) * 2
+    assert cases.candidates is not None
+    assert cases.candidates.numbers.tolist() == [0, 0, 1, 2, 3, 4, 5, 6], "marks 0 of three scans are three candidates"
+    assert cases.candidates.lesion == ("7", "7", "7", "", "", "8", "7", "")
+    answer, candidate, volume, lesion = cases.truth(range(8)).T.tolist()
+    assert answer == cases.labels.tolist()
+    assert candidate == cases.candidates.numbers.tolist()
+    assert volume == [0, 0, 0, 0, 1, 1, 2, 2]
+    assert lesion == [0, 0, 0, -1, -1, 1, 2, -1], "nodule 7 of another scan is another lesion"
+
+
+def test_detection_where_little_is_told(root: Path) -> None:
+    """Each case is a candidate, each positive one a lesion, and volumes are the groups."""
+    cases = Arrays(path="patches.npz", target="hit", volume="scan").load(root)
+    assert cases.groups == ("s0", "s0", "s0", "s0", "s1", "s1", "s2", "s2")
+    truth = cases.truth(range(8))
+    assert truth[:, 1].tolist() == list(range(8))
+    assert truth[:, 3].tolist() == [0, 1, 2, -1, -1, 3, 4, -1]
+
+
+@pytest.mark.parametrize(
+    "lesion", [[5, -1, 6, -1], [5.0, np.nan, 6.0, -1.0], ["5", "", "6", ""], ["5", "-1", "6", "nan"]]
+)
+def test_what_names_no_lesion(tmp_path: Path, lesion: list) -> None:
+    save(tmp_path, images=np.zeros((4, 5, 5)), y=np.array([1, 0, 1, 0]), v=np.zeros(4), lesion=np.array(lesion))
+    cases = Arrays(path="a.npz", target="y", volume="v", lesion="lesion").load(tmp_path)
+    assert cases.truth(range(4))[:, 3].tolist() == [0, -1, 1, -1]
+
+
+def test_a_positive_candidate_of_an_unnamed_lesion_is_one_of_its_own(tmp_path: Path) -> None:
+    save(tmp_path, images=np.zeros((4, 5, 5)), y=np.array([1, 1, 1, 0]), v=np.zeros(4), l=np.array([3, -1, 3, -1]))
+    cases = Arrays(path="a.npz", target="y", volume="v", lesion="l").load(tmp_path)
+    assert cases.truth(range(4))[:, 3].tolist() == [0, 1, 0, -1]
+
+
+@pytest.mark.parametrize("target", [[True, False, True, False], [1.0, 0.0, 1.0, 0.0], [[1], [0], [1], [0]]])
+def test_forms_of_a_target_of_detection(tmp_path: Path, target: list) -> None:
+    save(tmp_path, images=np.zeros((4, 5, 5)), y=np.array(target), v=np.arange(4)[:, None] // 2)
+    assert Arrays(path="a.npz", target="y", volume="v").load(tmp_path).labels.tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"y": np.array([0, 1, 2, 0])}, "the target 'y' is 0, 1, 2; volume='v' makes it detection, which needs 1 for"),
+        ({"y": np.array(list("abab"))}, "the target 'y' is a, b; volume='v' makes it detection"),
+        ({"y": np.array([0, 1, np.nan, 0])}, "the target 'y' is 0, 1, nan; "),
+        ({"y": np.zeros((4, 5, 5), int)}, r"the target 'y' is an array of shape \(4, 5, 5\); volume='v'"),
+        ({"y": np.zeros(4, int)}, "class 'lesion' is empty"),
+        ({"v": np.zeros(3)}, r"4 images, and the array 'v' is \(3,\)"),
+        ({"v": np.zeros((4, 2))}, r"volume='v' is \(4, 2\); it must hold one entry for each image"),
+        ({"c": np.array([0, 0, 1, 1])}, "views of candidate '0/0' have different labels"),
+        ({"c": np.array([0, 1, 0, 1]), "l": np.array([1, -1, 2, -1])}, "candidate '0/0' are of two .* lesions"),
+        ({"l": np.array([1, 2, 1, -1])}, "candidate '1' hits lesion '2' and is labelled 'no lesion'"),
+        ({"g": np.array([1, 2, 1, 1])}, "the volume '0' is of two groups, '1' and '2'\n  hint: where 'v' begins anew"),
+    ],
+)
+def test_what_does_not_fit_in_detection(tmp_path: Path, change: dict, says: str) -> None:
+    plain = {"y": [1, 0, 1, 0], "v": [0] * 4, "c": range(4), "l": [1, -1, 2, -1], "g": [1] * 4}
+    arrays = {name: np.array(array) for name, array in plain.items()} | change
+    save(tmp_path, images=np.zeros((4, 5, 5)), **arrays)
+    more: dict[str, Any] = {field: field[0] for field in ("candidate", "lesion", "group") if field[0] in change}
+    with pytest.raises(UserError, match=says):
+        Arrays(path="a.npz", target="y", volume="v", **more).load(tmp_path)
+
+
+def test_fields_that_only_detection_has() -> None:
+    for field in ("candidate", "lesion"):
+        with pytest.raises(UserError, match=f"{field} is 'c', and no volume is named; detection needs volume='scan'"):
+            parse(f"Arrays('a.npz', {field}='c')", DataSet)
+    with pytest.raises(FieldError, match="volume asks for lesions, and quantity for a number"):
+        Arrays(path="a.npz", volume="v", quantity="age")
+
+
+def test_lung_nodule_candidates(shared: Path) -> None:
+    folder = shared / "luna16_patches"
+    if not folder.is_dir():
+        pytest.skip("the patches of LUNA16 candidates are not in this copy of the real data")
+    data = Arrays(path="luna16_patches.npz", image="images", target="labels", volume="pseudo_scan")
+    cases = data.load(folder)
+    truth = cases.truth(range(len(cases)))
+    assert len(cases) == 6561
+    assert cases.task.size == (50, 50)
+    assert len(set(cases.groups)) == len(truth[:, 2].unique()) == 710
+    assert len(truth[:, 1].unique()) == 6561
+    assert truth[:, 3].unique().tolist() == list(range(-1, 1112))

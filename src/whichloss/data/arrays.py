@@ -8,12 +8,14 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from whichloss.core import FieldError, Task, UserError, count, flag, location, text
+from whichloss.core import Candidates, FieldError, Task, UserError, count, flag, location, text
 
 from .cases import Cases
 from .dataset import DataSet
 from .find import Root, find_file
 from .masks import read_masks, shown
+
+NO_NAME = {"", "-1", "-1.0", "nan"}  # of a lesion that is none, as text
 
 
 class Arrays(DataSet):
@@ -25,6 +27,13 @@ class Arrays(DataSet):
     A target (N,) or (N, 1) makes it classification: texts, or the numbers 0, 1, ..., K - 1.
     A target (N, H, W) makes it segmentation: see `masks.py` for the values.
     With `quantity` it is regression: the target is (N,) or (N, 1), numbers in this `unit`.
+    With `volume` it is detection: the images are patches around candidates, and the target, (N,) or (N, 1), says 1
+    where a candidate is a lesion. Volumes are the groups, unless `group` says which patients they are of. Each case is
+    a candidate of its own, unless `candidate` says which are views of one; its numbers may begin anew in every volume.
+    Each positive candidate is a lesion of its own, unless `lesion` says which hit the same one; "", -1 and NaN are no
+    name of a lesion.
+
+        >>> patches = Arrays(path="luna16_patches.npz", target="labels", volume="pseudo_scan")
     """
 
     path: str = location()
@@ -39,6 +48,9 @@ class Arrays(DataSet):
     quantity: str = text("")  # what the numbers of the target measure: "ejection fraction"
     unit: str = text("")  # of the quantity: "%"
     split: str | None = text(None, optional=True)  # which side each case is on: "train" or "test"
+    volume: str | None = text(None, optional=True)  # which scan each patch is of; makes it detection
+    candidate: str | None = text(None, optional=True)  # of which each patch is a view
+    lesion: str | None = text(None, optional=True)  # that each candidate hits
 
     @classmethod
     def examples(cls) -> list[Self]:
@@ -46,6 +58,7 @@ class Arrays(DataSet):
             cls(path="cells.npz", group="patient", id="ids", stratify="stain"),
             cls(path="digits.npz", target="labels"),
             cls(path="hearts.npz", target="ef", quantity="ejection fraction", unit="%"),
+            cls(path="patches.npz", target="hit", volume="scan", candidate="mark", lesion="nodule", group="patient"),
         ]
 
     def check(self) -> None:
@@ -53,19 +66,19 @@ class Arrays(DataSet):
             raise FieldError(f"Arrays: dims is {self.dims}; it must be 2 or 3")
         if self.unit and not self.quantity:
             raise FieldError(f"Arrays: unit is {self.unit!r}, and nothing is measured; name it: quantity='radius'")
+        if self.volume is None and (self.candidate is not None or self.lesion is not None):
+            given = "candidate" if self.candidate is not None else "lesion"
+            raise FieldError(
+                f"Arrays: {given} is {getattr(self, given)!r}, and no volume is named; detection needs volume='scan'"
+            )
+        if self.volume is not None and self.quantity:
+            raise FieldError("Arrays: volume asks for lesions, and quantity for a number; one of them must go")
 
     def load(self, root: Root = None) -> Cases:
         path = find_file(self.path, root)
-        wanted = [
-            name
-            for name in (self.image, self.target, self.group, self.id, self.stratify, self.split)
-            if name is not None
-        ]
-        arrays = _read(path, wanted)
+        arrays = _read(path, list(self._names().values()))
         images = self._images(arrays[self.image])
-        for name in wanted:
-            if arrays[name].shape[:1] != images.shape[:1]:
-                raise UserError(f"{self.path}: {len(images)} images, and the array {name!r} is {arrays[name].shape}")
+        self._check_lengths(arrays, len(images))
         size = images.shape[2:]
         ids = _texts(arrays, self.id) or tuple(map(str, range(len(images))))
         target = _without_channel(arrays[self.target], size)
@@ -73,21 +86,38 @@ class Arrays(DataSet):
         columns = {
             name: tuple(arrays[name].ravel().tolist()) for name in (self.group, self.stratify) if name is not None
         }
+        candidates = self._candidates(arrays, ids)
         return Cases(
             images=torch.from_numpy(images),
             labels=torch.from_numpy(labels),
             ids=ids,
             task=Task(**asked, channels=images.shape[1], size=size),
-            groups=_texts(arrays, self.group) or (),
+            groups=_texts(arrays, self.group) or (candidates.volume if candidates else ()),
             strata=_texts(arrays, self.stratify),
             columns=columns,
+            candidates=candidates,
             sides=_texts(arrays, self.split) or (),
         )
+
+    def _names(self) -> dict[str, str]:
+        """The arrays to read, by the field that names them."""
+        fields = ("image", "target", "group", "id", "stratify", "split", "volume", "candidate", "lesion")
+        return {field: name for field in fields if (name := getattr(self, field)) is not None}
+
+    def _check_lengths(self, arrays: dict[str, np.ndarray], n: int) -> None:
+        for field, name in self._names().items():
+            shape = arrays[name].shape
+            if shape[:1] != (n,):
+                raise UserError(f"{self.path}: {n} images, and the array {name!r} is {shape}")
+            if field not in ("image", "target") and shape not in ((n,), (n, 1)):
+                raise UserError(f"{self.path}: {field}={name!r} is {shape}; it must hold one entry for each image")
 
     def _asked(self, target: np.ndarray, size: tuple[int, ...], ids: tuple[str, ...]) -> tuple[np.ndarray, dict]:
         """The labels, and what makes them a task."""
         if self.quantity:
             return self._numbers(target), {"kind": "regression", "quantity": self.quantity, "unit": self.unit}
+        if self.volume is not None:
+            return self._hits(target), {"kind": "detection", "classes": ("no lesion", "lesion")}
         if target.ndim == 1:
             labels, classes = _read_labels(target, self.target)
             return labels, {"kind": "classification", "classes": classes}
@@ -102,6 +132,42 @@ class Arrays(DataSet):
                 "  hint: classes and masks are read without quantity"
             )
         return target.astype(np.float32)
+
+    def _hits(self, target: np.ndarray) -> np.ndarray:
+        if target.ndim != 1 or target.dtype.kind not in "biuf" or not np.isin(target, (0, 1)).all():
+            held = shown(np.unique(target)) if target.ndim == 1 else f"an array of shape {target.shape}"
+            raise UserError(
+                f"{self.path}: the target {self.target!r} is {held}; volume={self.volume!r} makes it detection, which"
+                " needs 1 for each candidate that is a lesion, and 0 for each other\n"
+                "  hint: other classes are read without volume, and with group for patients"
+            )
+        return target.astype(np.int64)
+
+    def _candidates(self, arrays: dict[str, np.ndarray], ids: tuple[str, ...]) -> Candidates | None:
+        volumes = _texts(arrays, self.volume)
+        if volumes is None:
+            return None
+        self._check_whole(volumes, _texts(arrays, self.group) or volumes)
+        marks = _texts(arrays, self.candidate)
+        lesions = _texts(arrays, self.lesion) or ("",) * len(ids)
+        try:
+            return Candidates(
+                candidate=ids if marks is None else tuple(map("{}/{}".format, volumes, marks)),
+                volume=volumes,
+                lesion=tuple("" if lesion in NO_NAME else lesion for lesion in lesions),
+            )
+        except ValueError as error:
+            raise UserError(f"{self.path}: {error}") from None
+
+    def _check_whole(self, volumes: tuple[str, ...], groups: tuple[str, ...]) -> None:
+        """One scan is of one patient, so that no fold tests a scan that it trains on."""
+        seen: dict[str, str] = {}
+        for volume, group in zip(volumes, groups, strict=True):
+            if seen.setdefault(volume, group) != group:
+                raise UserError(
+                    f"{self.path}: the volume {volume!r} is of two groups, {seen[volume]!r} and {group!r}\n"
+                    f"  hint: where {self.volume!r} begins anew for every patient, store scan names that differ"
+                )
 
     def _images(self, images: np.ndarray) -> np.ndarray:
         """(N, channels, *S), float32."""
