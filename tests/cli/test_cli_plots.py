@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from PIL import Image
+
 from small_studies import cli
 
 
