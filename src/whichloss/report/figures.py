@@ -10,6 +10,7 @@ from whichloss.report.numerals import DASH, number, places, plain, real, reals
 from whichloss.report.record import Curve
 
 LINE = 17  # pixels, of a label's text
+POINTS = 12  # of a curve, so few that each is marked
 SHOWN = 8  # curves drawn at first; the others wait in the legend
 
 
@@ -220,7 +221,7 @@ def _curve_figure(
 def _line(curve: Curve, ink: Ink, shown: bool) -> dict[str, Any]:
     return {
         "type": "scatter",
-        "mode": "lines",
+        "mode": "lines+markers" if len(curve.x) <= POINTS else "lines",
         "x": [real(x) for x in curve.x],
         "y": [real(y) for y in curve.mean],
         "line": {"color": ink.color, "dash": ink.dash, "width": 2.2},

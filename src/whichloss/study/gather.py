@@ -8,7 +8,7 @@ from whichloss.data import Cases, DataSet
 from whichloss.report import Picture, Record
 from whichloss.stats import Row, Verdict
 
-from .curves import by_loss, curves_of
+from .curves import by_loss, curves_of, formulas, searched, under_stress
 from .facts import Ended, names
 from .measures import heading
 from .pictures import gallery
@@ -36,7 +36,12 @@ def gather(
     here = [(run, record) for run, record in found if names(run)[1:] == cell]
     finished = [(run, record) for run, record in here if record["outcome"] == "finished"]
     labels = study.labels
-    curves = curves_of(finished, labels, data[cell_data].task, store)
+    curves = [
+        *curves_of(finished, labels, data[cell_data].task, store),
+        *under_stress(study, table),
+        *searched(searches, labels, study.primary),
+        *formulas(study.losses, labels),
+    ]
     return Record(
         study=study.name,
         question=study.question,

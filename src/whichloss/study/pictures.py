@@ -51,7 +51,7 @@ def _some(candidates: list[int]) -> list[int]:
 
 def _tile(view: np.ndarray, low: float, high: float) -> np.ndarray:
     """(channels, H, W) to (height, width, 3), grey levels between low and high, each pixel as a small square."""
-    grey = np.uint8(255 * ((view - low) / max(high - low, 1e-12)).clip(0, 1))
+    grey = (255 * ((view - low) / max(high - low, 1e-12)).clip(0, 1)).astype(np.uint8)
     shown = [np.moveaxis(grey, 0, -1)] if len(view) == 3 else []
     shown.append(np.repeat(grey[0][..., None], 3, 2))
     times = -(-SIDE // view.shape[-1])
