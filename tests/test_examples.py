@@ -72,7 +72,7 @@ def test_every_source_that_a_card_cites_is_in_the_bibliography():
     from whichloss.networks import Network
 
     assert whichloss.Dice
-    known = set(re.findall(r"@\w+\{([^,]+),", (HOME / "references.bib").read_text()))
+    known = set(re.findall(r"@\w+\{([^,]+),", (HOME / "src" / "whichloss" / "references.bib").read_text()))
     cited = {
         getattr(getattr(cls, "card", None), "source", "")
         for kind in (Loss, DataSet, Metric, Network)

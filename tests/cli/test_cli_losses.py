@@ -31,7 +31,7 @@ def test_the_list_for_programs_says_the_same() -> None:
     assert answer.code == 0
     listed = json.loads(answer.out)
     assert {one["name"] for one in listed} >= set(names())
-    bibliography = (Path(__file__).parents[2] / "references.bib").read_text()
+    bibliography = (Path(__file__).parents[2] / "src" / "whichloss" / "references.bib").read_text()
     for one in listed:
         if one["name"] not in names():
             continue

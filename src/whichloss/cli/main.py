@@ -112,15 +112,18 @@ def report(
     name: NameOption = None,
     allow_mixed: MixedOption = False,
     markdown: Annotated[Path | None, typer.Option(help="Also write the verdict and its table as Markdown.")] = None,
+    paper: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write figures, tables, methods and BibTeX for a paper.")
+    ] = None,
 ) -> None:
     """Table, verdict and page from whatever is finished; of several studies, a page with all of them, too."""
     from .study import report_beside, report_study
 
     if others:
-        if changes or name or markdown:
-            raise typer.BadParameter("--set, --name and --markdown are for one study", param_hint="report")
+        if changes or name or markdown or paper:
+            raise typer.BadParameter("--set, --name, --markdown and --paper are for one study", param_hint="report")
         raise typer.Exit(report_beside([study, *others], store, data_root, allow_mixed))
-    raise typer.Exit(report_study(study, store, data_root, changes, name, allow_mixed, markdown))
+    raise typer.Exit(report_study(study, store, data_root, changes, name, allow_mixed, markdown, paper))
 
 
 @app.command()

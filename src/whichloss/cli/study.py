@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from whichloss.report import beside
+from whichloss.report.paper import write_paper
 from whichloss.stats import Verdict
 from whichloss.study.conduct import Conducted, Listener, Prepared, prepare, report, run_missing
 from whichloss.study.estimate import estimate
@@ -55,6 +56,7 @@ def report_study(
     name: str | None,
     allow_mixed: bool,
     markdown: Path | None,
+    paper: Path | None,
 ) -> Exit:
     _import_from_here_and(source)
     study = read_study(source, changes, name)
@@ -64,6 +66,8 @@ def report_study(
         markdown.parent.mkdir(parents=True, exist_ok=True)
         markdown.write_text(as_markdown(prepared, done), encoding="utf-8")
     _tell(prepared, done)
+    if paper is not None:
+        print(f"for a paper: {len(write_paper(done.record, paper))} files in {paper}")
     return Exit.FAILED if done.failed else Exit.DONE
 
 

@@ -1,7 +1,7 @@
 """What the page sees: plain frozen data, nothing else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -56,3 +56,5 @@ class Record:
     labels: Mapping[str, str]
     call: str = "loss(logits, target)"
     pictures: tuple[Picture, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)  # label of a loss -> key of its source
+    bibliography: str = ""  # BibTeX of these

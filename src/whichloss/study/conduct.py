@@ -13,7 +13,7 @@ import yaml
 
 from whichloss.core import UserError
 from whichloss.data import Cases, DataSet, find_file
-from whichloss.report import page
+from whichloss.report import Record, page
 from whichloss.stats import Plan, Row, Verdict, as_text, judge
 
 from . import facts, machine
@@ -39,6 +39,7 @@ class Conducted:
     verdict: Verdict
     report: Path
     failed: int  # runs that did not finish
+    record: Record  # what the page was made from
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def report(prepared: Prepared, *, allow_mixed: bool = False) -> Conducted:
     record = gather(study, verdict, table, found, store, prepared.data, as_yaml(study), searches)
     written = store.keep(study.name, "report.html", page(record))
     failed = sum(record["outcome"] != "finished" for _, record in found)
-    return Conducted(verdict, written, failed)
+    return Conducted(verdict, written, failed, record)
 
 
 def plan_of(study: Study, pairs: int) -> Plan:

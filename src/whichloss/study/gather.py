@@ -1,13 +1,15 @@
 """Gather what the page needs into one frozen record of plain tables; the page sees nothing else."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from whichloss.core import Loss
 from whichloss.data import Cases, DataSet
 from whichloss.report import Picture, Record
 from whichloss.stats import Row, Verdict
 
+from .bibliography import bibliography
 from .curves import by_loss, curves_of, formulas, searched, under_stress
 from .facts import Ended, names
 from .measures import heading
@@ -57,8 +59,16 @@ def gather(
         | {repr(one): one.label for one in (*study.data, *study.network)}
         | {spelled(level): " + ".join(one.label for one in level) for level in study.stress.levels if level},
         pictures=_pictures(finished, data[cell_data]),
+        sources=(sources := _sources(study.losses, labels)),
+        bibliography=bibliography(sources.values()),
         call=MEASURED if data[cell_data].task.kind == "regression" else LOGITS,
     )
+
+
+def _sources(losses: Iterable[Loss], labels: Mapping[str, str]) -> dict[str, str]:
+    """Of each loss that is described somewhere, and of the parts of a sum the first that is."""
+    found = {labels[repr(loss)]: [leaf.card.source for leaf in (loss, *loss.leaves())] for loss in losses}
+    return {label: key for label, keys in found.items() if (key := next(filter(None, keys), ""))}
 
 
 def _pictures(finished: Ended, cases: Cases) -> tuple[Picture, ...]:
