@@ -6,7 +6,7 @@ import torch
 
 from whichloss.core import Candidates, Task
 from whichloss.metrics.detection.froc_area import FrocArea
-from whichloss.metrics.detection.resample import resampled
+from whichloss.metrics.detection.resample import resampled, resampled_area
 from whichloss.metrics.detection.sensitivity_at import SensitivityAt
 
 TASK = Task(kind="detection", classes=("no lesion", "lesion"), size=(2, 2))
@@ -43,8 +43,9 @@ def test_the_data_themselves(seed: int) -> None:
 def test_a_resample_is_a_curve_of_volumes_drawn_with_replacement(seed: int) -> None:
     logits, labels = scene(seed)
     _, lines = resampled(logits, labels, RATES, 3, seed=seed)
+    _, areas = resampled_area(logits, labels, 4.0, 3, seed)
     drawn = np.random.default_rng(seed).multinomial(6, np.full(6, 1 / 6), size=3)
-    for line, times in zip(lines, drawn, strict=True):
+    for line, area, times in zip(lines, areas, drawn, strict=True):
         rows, answers, missed, copy = [], [], [], 0
         for volume, count in enumerate(times.tolist()):
             for _ in range(count):
@@ -60,6 +61,17 @@ def test_a_resample_is_a_curve_of_volumes_drawn_with_replacement(seed: int) -> N
         table, given = torch.tensor(rows + missed), torch.tensor(answers, dtype=torch.float64)[:, None]
         metrics = [SensitivityAt(fp_per_volume=max(rate, 1e-9)) for rate in RATES.tolist()]
         assert line == pytest.approx([one.value(given, table, TASK) for one in metrics])
+        assert area == pytest.approx(FrocArea(up_to=4.0).value(given, table, TASK))
+
+
+def test_many_resamples_are_taken_in_parts() -> None:
+    logits, labels = scene(3)
+    value, areas = resampled_area(logits, labels, 10.0, 700, seed=1)
+    assert value == pytest.approx(FrocArea().value(logits, labels, TASK))
+    assert len(areas) == 700 and areas[:50] == pytest.approx(resampled_area(logits, labels, 10.0, 700, seed=1)[1][:50])
+    drawn = np.random.default_rng(1).multinomial(6, np.full(6, 1 / 6), size=700)
+    again = [one for times, one in zip(drawn.tolist(), areas, strict=True) if times == drawn[650].tolist()]
+    assert np.ptp(again) < 1e-12
 
 
 def test_a_score_that_is_no_number_finds_nothing() -> None:
