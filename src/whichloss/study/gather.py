@@ -1,6 +1,6 @@
 """Gather what the page needs into one frozen record of plain tables; the page sees nothing else."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -11,6 +11,7 @@ from whichloss.stats import Row, Verdict
 
 from .bibliography import bibliography
 from .curves import by_loss, curves_of, formulas, searched, under_stress
+from .disagreement import disagreements
 from .facts import Ended, names
 from .measures import heading
 from .pictures import gallery
@@ -58,7 +59,7 @@ def gather(
         | {repr(metric): heading(metric) for metric in study.metrics}
         | {repr(one): one.label for one in (*study.data, *study.network)}
         | {spelled(level): " + ".join(one.label for one in level) for level in study.stress.levels if level},
-        pictures=_pictures(finished, data[cell_data]),
+        pictures=tuple(_pictures(finished, labels, study, data[cell_data], store)),
         sources=(sources := _sources(study.losses, labels)),
         bibliography=bibliography(sources.values()),
         call=MEASURED if data[cell_data].task.kind == "regression" else LOGITS,
@@ -71,12 +72,14 @@ def _sources(losses: Iterable[Loss], labels: Mapping[str, str]) -> dict[str, str
     return {label: key for label, keys in found.items() if (key := next(filter(None, keys), ""))}
 
 
-def _pictures(finished: Ended, cases: Cases) -> tuple[Picture, ...]:
-    """Of the cases that the first run was tested on."""
-    if cases.task.kind != "detection" or not finished:
-        return ()
-    run, _ = finished[0]
-    return (gallery(cases, run.split(cases).fold.test),)
+def _pictures(
+    finished: Ended, labels: Mapping[str, str], study: Study, cases: Cases, store: Store
+) -> Iterator[Picture]:
+    """Candidates that the first run was tested on; and the cases on which losses disagree."""
+    if cases.task.kind == "detection" and finished:
+        run, _ = finished[0]
+        yield gallery(cases, run.split(cases).fold.test)
+    yield from disagreements(finished, labels, study.primary, cases, store)
 
 
 def _costs(found: Ended, labels: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from whichloss.report import Picture
 EACH = 8  # candidates of either kind
 SIDE = 72  # pixels of a picture, at least
 GAP = 6
+PANEL = 144  # pixels of the longer side, about
 
 
 def gallery(cases: Cases, at: Sequence[int]) -> Picture:
@@ -41,8 +42,37 @@ def gallery(cases: Cases, at: Sequence[int]) -> Picture:
     return Picture(
         title="Candidates",
         caption=f"Above: {yes} ({len(rows[0])}). Below: {no} ({len(rows[1])}). Of each, {planes}.",
-        png=_png(sheet),
+        png=as_png(sheet),
     )
+
+
+# grey levels and layout
+
+
+def middle(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The image itself, (channels, H, W); of a volume the slice with most of what is to be found, else the middle."""
+    if image.ndim == 3:
+        return image
+    marked = (truth > 0).reshape(len(truth), -1).sum(1) if truth.ndim == 3 else np.zeros(image.shape[1])
+    return image[:, int(marked.argmax()) if marked.any() else image.shape[1] // 2]
+
+
+def shades(image: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
+    """(channels, H, W) to (height, width, 3) of 8 bits; one channel, or the first of two, in grey."""
+    image = image.astype(np.float64)
+    low = float(np.quantile(image, 0.005)) if low is None else low
+    high = float(np.quantile(image, 0.995)) if high is None else high
+    grey = (255 * ((image - low) / max(high - low, 1e-12)).clip(0, 1)).astype(np.uint8)
+    shown = np.moveaxis(grey[:3] if len(grey) >= 3 else np.repeat(grey[:1], 3, 0), 0, -1)
+    times = max(1, round(PANEL / max(shown.shape[:2])))
+    step = -(-max(shown.shape[:2]) // (2 * PANEL))  # of large images every second pixel, or fewer
+    return shown[::step, ::step].repeat(times, 0).repeat(times, 1)
+
+
+def in_a_row(panels: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures of one height side by side."""
+    gap = np.full((len(panels[0]), GAP, 3), 255, np.uint8)
+    return np.concatenate([one for panel in panels for one in (gap, panel)][1:], 1)
 
 
 def _some(candidates: list[int]) -> list[int]:
@@ -58,7 +88,7 @@ def _tile(view: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.concatenate([one.repeat(times, 0).repeat(times, 1) for one in shown])
 
 
-def _png(sheet: np.ndarray) -> bytes:
+def as_png(sheet: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(sheet).save(file, format="PNG", optimize=True)
     return file.getvalue()
