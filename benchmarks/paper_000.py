@@ -1,7 +1,7 @@
 """What studies of paper 000 (Barbu et al.) say about its findings, as Markdown: docs/results/cad.md is its output.
 
     whichloss run cad-noise --set design.draws=20 --set 'stress.label_noise=[0.0, 0.2]' --name cad-20
-    whichloss run cad-hinge
+    whichloss run cad-hinge --set design.draws=1 --set 'data=LymphNodePhantom(test_volumes=8)' --name cad-hinge-1
     python -m benchmarks.paper_000 whichloss-runs > docs/results/cad.md
 
 Every claim is a difference of two losses on the same draw. Intervals are 95 % of a paired t over draws, each by itself;
@@ -102,7 +102,7 @@ def searches(store: Path) -> dict[str, Search]:
     """From the grid of `cad-hinge`; the published default is one of its points, too."""
     values: dict[str, dict[tuple[float, int], list[float]]] = defaultdict(lambda: defaultdict(list))
     curves: dict[str, dict[tuple[float, int], list[list[float]]]] = defaultdict(lambda: defaultdict(list))
-    with (store / "studies" / "cad-hinge" / "tuning.csv").open(newline="") as file:
+    with (store / "studies" / "cad-hinge-1" / "tuning.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             settings = json.loads(row["settings"])
             if not settings:
