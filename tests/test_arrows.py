@@ -22,10 +22,12 @@ MAY = {
     "networks": {"core"},
     "stats": set(),
     "report": set(),
+    "compare": {"stats", "report"},
     "study": {"core", "losses", "data", "metrics", "networks", "stats", "report"},
     "studies": set(),
     "cli": {
-        "core", "losses", "kernels", "contract", "metrics", "data", "networks", "stats", "report", "study", "studies"
+        "core", "losses", "kernels", "contract", "metrics", "data", "networks", "stats", "report", "compare", "study",
+        "studies",
     },
     "__main__": {"cli"},
 }  # fmt: skip
@@ -36,7 +38,7 @@ WORLD = {
     "contract": {"torch"},
     "studies": set(),
 }
-WITHOUT_TORCH = {"stats", "report", "studies"}
+WITHOUT_TORCH = {"stats", "report", "compare", "studies"}
 LOADERS = {"import_module", "__import__", "find_spec", "run_module"}
 
 

@@ -13,7 +13,8 @@ VERBS = {
     "run": ["STUDY", "--store", "--data-root", "--set", "--name", "--workers", "--retries", "--limit",
             "--memory", "--plan", "--allow-mixed",
             "--require-winner"],
-    "report": ["STUDY", "--store", "--data-root", "--set", "--name", "--allow-mixed", "--markdown"],
+    "report": ["STUDY", "--store", "--data-root", "--set", "--name", "--allow-mixed", "--markdown", "--paper"],
+    "compare": ["TABLE...", "--baseline", "--metric", "--rope", "--n-train", "--cases", "--annotations", "--out"],
     "doctor": [],
 }  # fmt: skip
 

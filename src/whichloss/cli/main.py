@@ -127,6 +127,60 @@ def report(
 
 
 @app.command()
+def compare(
+    tables: Annotated[
+        list[str],
+        typer.Argument(metavar="TABLE...", help="Scores in a CSV file, or NAME=FILE of one loss; FILE may hold *."),
+    ],
+    baseline: Annotated[str, typer.Option(metavar="LOSS", help="The loss that all others are compared with.")] = "",
+    metric: Annotated[str, typer.Option(help="The metric that decides, where there are several.")] = "",
+    rope: Annotated[float | None, typer.Option(help="The smallest difference that matters.")] = None,
+    higher: Annotated[
+        bool | None, typer.Option("--higher-is-better/--lower-is-better", help="Which way the metric is better.")
+    ] = None,
+    redrawn: Annotated[bool, typer.Option("--folds-redrawn", help="Folds were drawn anew for each seed.")] = False,
+    fixed: Annotated[bool, typer.Option("--folds-fixed", help="All seeds have the same folds.")] = False,
+    draws: Annotated[
+        bool, typer.Option("--draws", help="Each seed is a training set of its own; one test set.")
+    ] = False,
+    given: Annotated[bool, typer.Option("--given", help="One split; seeds differ by chance alone.")] = False,
+    n_train: Annotated[
+        str | None, typer.Option(metavar="N|rest", help="Cases trained on, if no table says; rest: of the other folds.")
+    ] = None,
+    n_test: Annotated[int | None, typer.Option(min=1, metavar="N", help="Cases tested, if no table says.")] = None,
+    undefined: Annotated[
+        float | None, typer.Option(metavar="VALUE", help="What a case without a value counts; default: left out.")
+    ] = None,
+    cases: Annotated[str, typer.Option(metavar="FILE", help="All cases: case, and fold and patient where known.")] = "",
+    annotations: Annotated[str, typer.Option(metavar="FILE", help="Lesions, for lists of candidates (LUNA16).")] = "",
+    excluded: Annotated[str, typer.Option(metavar="FILE", help="Findings that are neither true nor false.")] = "",
+    data: Annotated[str, typer.Option(help="The data set that decides, where there are several.")] = "",
+    network: Annotated[str, typer.Option(help="The network that decides, where there are several.")] = "",
+    stress: Annotated[str, typer.Option(help="The stress that decides; default none.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the comparison.")] = "comparison",
+    question: Annotated[str, typer.Option(help="The question, for the page.")] = "",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for results.csv, verdict.json, report.html.")] = Path(
+        "whichloss-compare"
+    ),
+    require_winner: Annotated[
+        bool, typer.Option("--require-winner", help="Exit with 3 unless one loss alone is the best.")
+    ] = False,
+) -> None:
+    """The same verdict and page for scores computed elsewhere: CSV, nnU-Net, MIST, LUNA16."""
+    from whichloss.compare import Asked
+
+    from .compare import compare_scores, design_of, trained_on
+
+    asked = Asked(
+        tables=tuple(tables), baseline=baseline, metric=metric, rope=rope, higher_is_better=higher,
+        design=design_of(refold=redrawn, fixed=fixed, draws=draws, given=given), n_train=trained_on(n_train),
+        n_test=n_test, undefined=undefined, cases=cases, annotations=annotations, excluded=excluded, data=data,
+        network=network, stress=stress, name=name, question=question,
+    )  # fmt: skip
+    raise typer.Exit(compare_scores(asked, out, require_winner))
+
+
+@app.command()
 def doctor() -> None:
     """What this installation can and cannot do, and how to mend it."""
     from .doctor import examine

@@ -41,7 +41,7 @@ class Record:
     failures: run, loss, fold, seed, outcome, message
     provenance: section -> key -> value
     labels: the text of a loss (or metric) -> what figures and tables call it
-    call: how the loss is called in Python, and what it is given
+    call: how the loss is called in Python, and what it is given; "": the losses are not ours to call
     """
 
     study: str

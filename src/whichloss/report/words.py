@@ -94,9 +94,9 @@ def advice(verdict: Mapping[str, Any]) -> str:
 
 
 def snippet(verdict: Mapping[str, Any], call: str) -> str:
-    """Python that trains with a loss of the best set, the baseline first where it is among them."""
+    """Python that trains with a loss of the best set, the baseline first where it is one; without a call none."""
     texts = [loss["loss"] for loss in verdict["losses"] if loss["in_best_set"]]
-    if not texts:
+    if not (texts and call):
         return ""
     texts.sort(key=lambda text: text != verdict["baseline"])
     first, *rest = (f"loss = whichloss.parse({text!r})" for text in texts)
