@@ -48,7 +48,7 @@ def estimate(pairs: Mapping[Pair, Paired], design: Design) -> Estimate:
     Source: Nadeau and Bengio, Inference for the generalization error, Machine Learning 52 (2003), the
     corrected resampled t-test; over repeated folds, Bouckaert and Frank (2004).
     """
-    units = _units({pair: paired.difference for pair, paired in pairs.items()}, design)
+    units = units_of({pair: paired.difference for pair, paired in pairs.items()}, design)
     if len(units) < 2:
         return Estimate(units[0] if units else nan, inf, 0)
     overlap = 0.0
@@ -58,7 +58,8 @@ def estimate(pairs: Mapping[Pair, Paired], design: Design) -> Estimate:
     return Estimate(fmean(units), error, len(units) - 1)
 
 
-def _units(differences: Mapping[Pair, float], design: Design) -> list[float]:
+def units_of(differences: Mapping[Pair, float], design: Design) -> list[float]:
+    """The differences that count as one each: see `estimate`."""
     if design == "refold":
         return list(differences.values())
     key = 1 if design == "fixed" else 0
