@@ -263,7 +263,7 @@ def test_labels_that_are_classes_stay_as_they_are() -> None:
     ("changes", "says"),
     [
         ({"losses": ["Dice()"], "baseline": "Dice()"},
-         "Dice is for classification and segmentation, and the data ask for regression"),
+         "Dice is for classification, detection and segmentation, and the data ask for regression"),
         ({"losses": ["AbsoluteError() + Logistic()"], "baseline": "AbsoluteError() + Logistic()"},
          "its parts ask for different targets, and the data ask for regression"),
         ({"data": TINY["data"], "primary": "RocAuc()", "secondary": []},

@@ -708,6 +708,8 @@ def test_what_decides_results_is_in_the_key_and_the_rest_is_not(folder: Path) ->
     assert Training(stages=[{"epochs": 1, "batch": 8}]).protocol().keys() == {
         "optimizer",
         "stages",
+        "length",
+        "batch",
         "schedule",
         "layers",
         "clip",

@@ -9,6 +9,7 @@ from .errors import ExpressionError as ExpressionError
 from .errors import FieldError as FieldError
 from .errors import ShapeError as ShapeError
 from .errors import UserError as UserError
+from .errors import in_words as in_words
 from .expression import parse as parse
 from .families.embedding import EmbeddingLoss as EmbeddingLoss
 from .families.likelihood import LikelihoodLoss as LikelihoodLoss

@@ -1,5 +1,7 @@
 """Errors that are the caller's to mend: one clear message each, no traceback on the command line."""
 
+from collections.abc import Iterable
+
 from torch import Tensor
 
 
@@ -33,3 +35,9 @@ class ShapeError(UserError):
             "  a yes/no per channel:   logits (N, C, *S), target (N, C, *S)"
             ' with classes="independent" (C = 1 needs no word)' + hint
         )
+
+
+def in_words(names: Iterable[str]) -> str:
+    """'a, b and c'."""
+    *others, last = [*names] or [""]
+    return f"{', '.join(others)} and {last}" if others else last

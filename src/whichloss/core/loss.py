@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .card import Card
-from .errors import FieldError, UserError
+from .errors import FieldError, UserError, in_words
 from .fields import real
 from .lift import Lift
 from .prepare import Prepared
@@ -116,7 +116,7 @@ class Loss(Value):
     def accept(self, task: Task) -> None:
         """Raises UserError where the loss does not suit the task."""
         if task.kind not in self.tasks:
-            suits = " and ".join(sorted(self.tasks)) or "nothing: its parts ask for different targets"
+            suits = in_words(sorted(self.tasks)) or "nothing: its parts ask for different targets"
             asks = task.kind in CLASSES and any(one.name == "of" for one in fields(self))
             hint = '; of="probability" suits classes' if asks else ""
             raise UserError(f"{self.label} is for {suits}, and the data ask for {task.kind}{hint}")

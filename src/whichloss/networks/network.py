@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from whichloss.core import Task, UserError, Value
+from whichloss.core import Task, UserError, Value, in_words
 from whichloss.core.task import Kind
 
 
@@ -39,6 +39,6 @@ class Network(Value):
         """Raises UserError where the network does not suit the task."""
         name = type(self).__name__
         if task.kind not in self.card.tasks:
-            raise UserError(f"{name} is for {' and '.join(self.card.tasks)}, and the data ask for {task.kind}")
+            raise UserError(f"{name} is for {in_words(self.card.tasks)}, and the data ask for {task.kind}")
         if task.dims not in (2, 3):
             raise UserError(f"{name} takes images of size (H, W) or (D, H, W); the data declare {task.size}")

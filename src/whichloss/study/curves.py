@@ -47,8 +47,11 @@ def formulas(losses: Iterable[Loss], labels: Mapping[str, str]) -> list[Curve]:
         if loss.axis is None:
             continue
         x = torch.linspace(loss.axis.low, loss.axis.high, 121, dtype=torch.float64, requires_grad=True)
-        value = loss.along(x)
-        slope = torch.autograd.grad(value.sum(), x)[0] if value.requires_grad else torch.zeros_like(x)
+        try:
+            value = loss.along(x)
+            slope = torch.autograd.grad(value.sum(), x)[0] if value.requires_grad else torch.zeros_like(x)
+        except Exception:  # somebody's formula that fails here has failed its runs too; those the page names
+            continue
         for what, y_label, line in (("The losses", "value", value), ("Their slopes", "derivative", slope)):
             drawn = _plain(line.detach().numpy())
             where = _plain(x.detach().numpy())

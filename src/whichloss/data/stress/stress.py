@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from torch import Tensor
 
-from whichloss.core import Task, UserError, Value, parse, registry
+from whichloss.core import Task, UserError, Value, in_words, parse, registry
 from whichloss.core.task import Kind
 from whichloss.data.cases import Cases
 
@@ -89,7 +89,7 @@ class Stress(Value):
         if task.kind not in self.card.tasks:
             others = sorted(axis for axis, cls in Stress.axes().items() if task.kind in cls.card.tasks)
             raise UserError(
-                f"{type(self).__name__} is for {' and '.join(self.card.tasks)}, and the data ask for {task.kind};"
+                f"{type(self).__name__} is for {in_words(self.card.tasks)}, and the data ask for {task.kind};"
                 f" what suits it: {', '.join(others)}"
             )
 
