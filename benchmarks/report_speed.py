@@ -19,10 +19,10 @@ from typing import Any
 import torch
 
 from whichloss.study import conduct
-from whichloss.study.runs import Run
+from whichloss.study.runs import Run, Split
 from whichloss.study.study import Study
 
-PARTS = ("facts.ended", "facts.check_alike", "facts.rows", "facts.costs", "judge", "gather", "page")
+PARTS = ("facts.ended", "facts.check_alike", "facts.rows", "facts.costs", "judge", "supplement", "gather", "page")
 
 
 def study(seeds: int) -> Study:
@@ -48,28 +48,28 @@ def study(seeds: int) -> Study:
 def make_up(prepared: conduct.Prepared) -> None:
     """A record and outputs for each run."""
     chance = torch.Generator().manual_seed(0)
+    splits: dict[tuple[object, ...], Split] = {}
     for run in prepared.runs:
-        labels = prepared.shelf.of(run).labels[:16].to(torch.int8)
-        logits = torch.randn(16, 1, generator=chance) + labels[:, None]
-        outputs = {
-            "inner": logits[:8].clone(),
-            "test": logits,
-            "inner_labels": labels[:8].clone(),
-            "test_labels": labels,
-            "inner_cases": torch.arange(8),
-            "test_cases": torch.arange(16),
-        }
-        prepared.store.write(run.key, _record(run, prepared, chance), outputs)
+        cases = prepared.shelf.of(run)
+        if (place := (run.data, run.seed, run.fold)) not in splits:
+            splits[place] = run.split(cases)
+        split = splits[place]
+        outputs = {}
+        for part, at in (("inner", split.inner), ("test", split.fold.test), ("train", split.fit)):
+            labels = cases.labels[list(at)].to(torch.int8)
+            outputs[part] = torch.randn(len(at), 1, generator=chance) + labels[:, None]
+            outputs |= {f"{part}_labels": labels, f"{part}_cases": torch.tensor(at)}
+        prepared.store.write(run.key, _record(run, split, prepared, chance), outputs)
 
 
-def _record(run: Run, prepared: conduct.Prepared, chance: torch.Generator) -> dict[str, Any]:
-    metrics = prepared.study.metrics
+def _record(run: Run, split: Split, prepared: conduct.Prepared, chance: torch.Generator) -> dict[str, Any]:
+    metrics, cases = prepared.study.metrics, len(split.fold.test)
     drawn = torch.rand(len(metrics), generator=chance).tolist()
     return {
-        "key": run.key, "spec": run.spec, "n_train": 64, "n_test": 16, "outcome": "finished", "message": "",
-        "chance": {repr(metric): 0.5 for metric in metrics},
-        "scores": {repr(metric): {"version": metric.results_version, "value": value, "at": 0.0, "cases": [value] * 16}
-                   for metric, value in zip(metrics, drawn, strict=True)},
+        "key": run.key, "spec": run.spec, "n_train": split.n_train, "n_test": split.n_test, "outcome": "finished",
+        "message": "", "chance": {repr(metric): 0.5 for metric in metrics},
+        "scores": {repr(one): {"version": one.results_version, "value": value, "at": 0.0, "cases": [value] * cases}
+                   for one, value in zip(metrics, drawn, strict=True)},
         "inner": {}, "stress": {}, "streams": {}, "beside": {"device": "cpu", "threads": "1", "source": "0" * 16},
         "curve": [{"loss": 1.0 / at, "inner": 1 - 0.5 / at} for at in range(1, 11)],
         "seconds": 1.5, "peak_memory_mib": 300.0, "best_epoch": 10,

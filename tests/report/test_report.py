@@ -8,86 +8,26 @@ import sys
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import FrozenInstanceError, replace
-from html.parser import HTMLParser
 from importlib.resources import files
 from itertools import pairwise
 from math import nan
 from typing import Any
 
 import pytest
+from dom import Dom
+from edges import NASTY, failed, named
 
-from whichloss.report import Curve, Record, page
+from whichloss.report import Curve, Picture, Recipe, Record, page
 from whichloss.report.inks import inks
 from whichloss.report.numerals import number, places, plain
-
-VOID = {"meta", "link", "wbr", "br"}
-NASTY = """<script>alert("1")</script></script><!-- <a href='https://x.example'>&amp; 'q' "q" %{y} $\\alpha$"""
-
-
-class Dom(HTMLParser):
-    """Tags, the text of each element with an id, and the numbers as machines read them."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, str] = {}
-        self.numbers: dict[str, list[float]] = {}
-        self.open: list[tuple[str, str]] = []
-        self.visible = ""
-        self.feed(html)
-        self.close()
-        assert not self.open, f"elements left open: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag == "data":
-            for _, name in self.open:
-                self.numbers.setdefault(name, []).append(float(dict(attrs)["value"] or ""))
-        if tag not in VOID:
-            self.open.append((tag, dict(attrs).get("id") or ""))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open[-1][0] == tag, f"</{tag}> closes {self.open[-1]}"
-        self.open.pop()
-
-    def handle_data(self, data: str) -> None:
-        for _, name in self.open:
-            self.texts[name] = self.texts.get(name, "") + data
-        if not any(tag in ("script", "style") for tag, _ in self.open):
-            self.visible += data
-
-    def having(self, key: str) -> list[dict[str, str | None]]:
-        return [attrs for _, attrs in self.tags if key in attrs]
+from whichloss.report.page import contents
+from whichloss.report.part import Part
+from whichloss.report.tables import Table
+from whichloss.report.words import HEADS, meaning
 
 
 def without_plotly(html: str) -> str:
     return re.sub(r'<script id="plotly">.*?</script>', "", html, flags=re.DOTALL)
-
-
-def named(record: Record, label: str) -> Record:
-    """The record, everything a user can name renamed."""
-    verdict: dict[str, Any] = deepcopy(dict(record.verdict))
-    for entry in (*verdict["losses"], *verdict["comparisons"]):
-        entry["loss"], entry["label"] = entry["loss"] + label, entry["label"] + label
-    for key in ("question", "study", "primary_label", "unit", "baseline", "baseline_label"):
-        verdict[key] += label
-    verdict["sentences"], verdict["warnings"] = [label, label], [label]
-    verdict["cell"] = dict.fromkeys(verdict["cell"], label)
-    verdict["design"]["kind"] = label
-    verdict["comparisons"][0]["reason"] = label
-    return replace(
-        record,
-        study=label,
-        question=label,
-        verdict=verdict,
-        results=tuple({**row, "loss": label, "metric": label, "unit": label} for row in record.results),
-        costs=tuple({**row, "loss": label} for row in record.costs),
-        curves=tuple(replace(c, title=label, x_label=label, y_label=label, loss=label) for c in record.curves),
-        failures=tuple(dict.fromkeys(row, label) for row in record.failures),
-        provenance={label: {label: label}},
-        study_text=label,
-        labels={label: label},
-    )
 
 
 # --- what it says ---
@@ -148,6 +88,46 @@ def test_other_measures_are_marked_descriptive_and_leave_the_primary_to_the_verd
 def test_a_lower_metric_says_that_the_sign_is_turned(with_verdict: Callable[..., Record]) -> None:
     assert "the sign is turned" in Dom(page(with_verdict(higher_is_better=False))).visible
     assert "the sign is turned" not in Dom(page(with_verdict())).visible
+
+
+def tables_in(content: Any) -> list[Table]:
+    """Every table of a page, wherever it stands."""
+    if isinstance(content, Table):
+        return [content]
+    if isinstance(content, Part):
+        return list(content.tables)
+    inside = content.values() if isinstance(content, dict) else content if isinstance(content, list | tuple) else ()
+    return [table for one in inside for table in tables_in(one)]
+
+
+def test_every_column_has_a_plain_line(record: Record) -> None:
+    recipe = Recipe("Lorenz()", "Lorenz()", "Adam", {"lr": 0.1}, "detection", 2, 1, settings={"training.lr": 0.1})
+    full = replace(record, recipes=(recipe,), meanings={"Hausdorff95()": "How far the worst boundary point is off."})
+    found = tables_in(contents(full))
+    assert {"overview", "details", "other-0", "costs", "failures", "settings"} <= {table.id for table in found}
+    for table in found:
+        for title, _ in table.head:
+            line = meaning(title, table.notes)
+            assert len(line) > 15 and line.endswith("."), (table.id, title)
+    assert set(HEADS) <= {title for table in found for title, _ in table.head}, "a line about a column that is gone"
+    visible = Dom(page(full)).visible
+    assert "How far the worst boundary point is off: mean" in visible
+
+
+def test_what_was_tuned_is_told_for_every_loss(record: Record) -> None:
+    """Few values one by one with how often they were chosen, many from least to most."""
+
+    def recipes(loss: str, rates: list[Any], name: str = "training.lr") -> list[Recipe]:
+        return [Recipe(loss, loss, "Adam", {}, "detection", 2, 1, settings={name: one}, fold=at)
+                for at, one in enumerate(rates)]  # fmt: skip
+
+    several = recipes("Lorenz()", [0.1, 0.3, 0.1]) + recipes("Tangent()", [0.1, 0.2, 0.4, 0.8, 0.3])
+    several += recipes("SmoothHinge(half_width=0.1)", [True, True], "training.nesterov")
+    table = contents(replace(record, recipes=tuple(several)))["settings"]
+    shown = {row[0].pieces[0]: [cell.pieces[0] for cell in row[2:]] for row in table.rows}
+    assert shown["Lorenz"] == ["0.1 (2), 0.3 (1)", "\u2013"]
+    assert shown["Tangent(form='original')"] == ["0.1 to 0.8", "\u2013"]
+    assert shown["SmoothHinge"] == ["\u2013", "True"]
 
 
 def test_interim_and_weak_are_said(with_verdict: Callable[..., Record], record: Record) -> None:
@@ -351,6 +331,31 @@ def test_records_are_frozen_and_curves_checked(record: Record) -> None:
         record.study = "other"  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(ValueError, match="different length"):
         Curve("t", "x", "y", "Lorenz", (0.0, 1.0), (0.1,), (0.0,), (0.2,))
+
+
+def test_pictures_of_one_title_stand_together(record: Record) -> None:
+    """A heading for each title, in the order in which titles come; width and height as the PNG has them."""
+    png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (30).to_bytes(4, "big") + (20).to_bytes(4, "big")
+    names = ["Candidates", "Where it looked", "Candidates"]
+    shown = tuple(Picture(title, f"number {at}", png) for at, title in enumerate(names))
+    html = page(replace(record, pictures=shown))
+    section = html[html.index('id="pictures"') : html.index('id="cost"')]
+    assert re.findall(r"<h3>(.*?)</h3>", section) == ["Candidates", "Where it looked"]
+    assert re.findall(r"<figcaption>(.*?)</figcaption>", section) == ["number 0", "number 2", "number 1"]
+    assert section.count('width="30" height="20"') == 3
+
+
+def test_of_very_many_failures_the_first_are_listed(record: Record) -> None:
+    dom = Dom(page(failed(record)))
+    assert "500 diverged; the first 40 are listed here" in dom.texts["failures-caption"]
+    assert dom.texts["failures"].count("RuntimeError") == 40
+
+
+def test_unequal_numbers_of_runs_are_said_beside_a_curve(record: Record) -> None:
+    equal = tuple(replace(one, runs=6) for one in record.curves)
+    assert "(n = " not in Dom(page(replace(record, curves=equal))).visible
+    visible = Dom(page(replace(record, curves=(replace(equal[0], runs=4), *equal[1:])))).visible
+    assert visible.count("(n = 4)") == 1 and visible.count("(n = 6)") == 4
 
 
 # --- numbers ---

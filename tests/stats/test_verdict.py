@@ -433,7 +433,7 @@ def test_schema():
 
     assert keys(verdict) == (
         "study question interim primary primary_label unit higher_is_better baseline baseline_label rope "
-        "confidence design cell losses comparisons best_set sentences warnings"
+        "confidence design cell losses comparisons best_set sentences warnings supplement"
     )
     assert keys(verdict["design"]) == "kind folds seeds pairs n_train n_test df"
     assert keys(verdict["cell"]) == "data network stress"

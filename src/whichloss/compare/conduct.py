@@ -7,11 +7,12 @@ from pathlib import Path
 from whichloss.compare import cases, luna16, sources
 from whichloss.compare.asked import Asked
 from whichloss.compare.notes import notes_on
+from whichloss.compare.patients import on_new_patients
 from whichloss.compare.plan import cell_of, plan_of
 from whichloss.compare.pool import Sizes, pool
 from whichloss.compare.record import record_of
 from whichloss.report import Record
-from whichloss.stats import Row, TableError, Verdict, judge
+from whichloss.stats import Row, TableError, Verdict, judge, supplement_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ def compare_tables(asked: Asked) -> Compared:
     here = [row for row in pooled.rows if cell_of(row) == (plan.data, plan.network, plan.stress)]
     verdict = judge(here, plan)
     notes = notes_on(asked, plan, pooled, here, read)
-    verdict = replace(verdict, warnings=(*verdict.warnings, *notes))
+    beside = supplement_of(pooled.rows, plan, patients=on_new_patients(scores, plan))
+    verdict = replace(verdict, warnings=(*verdict.warnings, *notes), supplement=beside)
     return Compared(verdict, pooled.rows, record_of(asked, plan, verdict, here, read, pooled))
 
 

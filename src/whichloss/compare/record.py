@@ -44,7 +44,7 @@ def record_of(
             **plan.labels,
             **{name: _heading(name, title) for name, title in labels_of(distinct(row.metric for row in here)).items()},
         },
-        call="loss(logits, target)" if own else "",
+        ours=own,
     )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from whichloss.core import Task, UserError, Value
 from whichloss.core.candidates import ANSWER, CANDIDATE, LESION, NONE
 from whichloss.core.task import IGNORED, Kind
+from whichloss.metrics.redrawn import mean_of, one_by_one
 
 ELSEWHERE: dict[Kind, str] = {
     "regression": "a quantity has no classes; use MeanAbsoluteError() or RootMeanSquareError()",
@@ -61,6 +62,17 @@ class Metric(Value):
     def pooled(self, task: Task) -> bool:
         """Whether the value must be counted afresh for a resampled fold; otherwise it is the mean of the scores."""
         return False
+
+    def redrawn(
+        self, logits: Tensor, labels: Tensor, task: Task, groups: Tensor, times: Tensor, at: float = 0.0
+    ) -> Tensor:
+        """The value on folds whose patients were drawn with replacement, (B,), float64; NaN where there is none.
+
+        groups: (len(labels),), the patient of each row, 0 ... G - 1. times: (B, G), float64, how often each is drawn.
+        """
+        if not self.pooled(task):
+            return mean_of(self.scores(logits, labels, task, at), groups, times)
+        return one_by_one(lambda some, truth: self.value(some, truth, task, at), logits, labels, groups, times)
 
     @abstractmethod
     def chance(self, labels: Tensor, task: Task) -> float:

@@ -44,6 +44,15 @@ class ThresholdedMetric(Metric):
         """True of several classes in classification: a class has a rate over the fold, a case has none."""
         return task.kind == "classification" and not task.binary
 
+    def redrawn(
+        self, logits: Tensor, labels: Tensor, task: Task, groups: Tensor, times: Tensor, at: float = 0.0
+    ) -> Tensor:
+        if not self.pooled(task):
+            return super().redrawn(logits, labels, task, groups, times, at)
+        counts = self._counts(logits, labels, task, at)
+        zeros = times.new_zeros(times.shape[1], counts.tp.shape[1])
+        return self.formula(Counts(*(times @ zeros.index_add(0, groups, part) for part in counts))).nanmean(1)
+
     def _counts(self, logits: Tensor, labels: Tensor, task: Task, at: float) -> Counts:
         self.check_fold(logits, labels, task)
         foreground = task.binary or task.kind == "segmentation"

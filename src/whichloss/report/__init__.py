@@ -2,6 +2,6 @@
 
 from whichloss.report.beside import beside
 from whichloss.report.page import page
-from whichloss.report.record import Curve, Picture, Record
+from whichloss.report.record import Curve, Picture, Recipe, Record
 
-__all__ = ["Curve", "Picture", "Record", "beside", "page"]
+__all__ = ["Curve", "Picture", "Recipe", "Record", "beside", "page"]

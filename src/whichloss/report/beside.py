@@ -20,16 +20,18 @@ def beside(verdicts: Sequence[Verdict]) -> str:
 
 def _together(verdicts: Sequence[Verdict], ink: Mapping[str, Ink]) -> Table:
     """A row for each loss that any study has, and three columns for each study."""
-    head = [("Loss", "text")]
+    head, notes = [("Loss", "text")], {"Difference": "Mean of this loss minus that of the study's own baseline."}
     for verdict in verdicts:
         unit = f" ({verdict['unit']})" if verdict["unit"] else ""
         head += [(f"{verdict['study']}: {verdict['primary_label']}{unit}", "number")]
+        notes[head[-1][0]] = f"The average {verdict['primary_label']} over the runs of {verdict['study']}."
         head += [("Difference", "number"), ("Interval", "number"), ("Decision", "text")]
     labels = dict.fromkeys(loss["label"] for verdict in verdicts for loss in verdict["losses"])
     rows = tuple(
         (loss_name(label, ink), *(cell for verdict in verdicts for cell in _of(verdict, label))) for label in labels
     )
-    return Table("together", "Every loss under each study; plus is better, against its own baseline", tuple(head), rows)
+    caption = "Every loss under each study; plus is better, against its own baseline"
+    return Table("together", caption, tuple(head), rows, notes)
 
 
 def _of(verdict: Verdict, label: str) -> tuple[Cell, ...]:

@@ -8,15 +8,21 @@ from typing import Any
 from whichloss.report.inks import Ink
 from whichloss.report.numerals import DASH, number, places, plain, real, reals
 from whichloss.report.record import Curve
+from whichloss.report.thin import rounded, thin
 
 LINE = 17  # pixels, of a label's text
 POINTS = 12  # of a curve, so few that each is marked
 SHOWN = 8  # curves drawn at first; the others wait in the legend
+WHOLE = 2000  # points of all lines of a figure; of more, those that no eye would miss are left out
+TALL = 380  # pixels of a figure of curves
 
 
 @dataclass(frozen=True)
 class Figure:
-    """id: of its element; summary: what it shows, for those who cannot see it; legend: label, ink, shown."""
+    """id: of its element; summary: what it shows, for those who cannot see it.
+
+    legend: label, ink, whether it is shown at first, and of how many runs it is a mean where that differs.
+    """
 
     id: str
     title: str
@@ -24,7 +30,7 @@ class Figure:
     height: int
     data: tuple[dict[str, Any], ...]
     layout: dict[str, Any]
-    legend: tuple[tuple[str, Ink, bool], ...] = ()
+    legend: tuple[tuple[str, Ink, bool, str], ...] = ()
 
 
 def verbatim(text: str) -> str:
@@ -205,26 +211,31 @@ def _curve_figure(
     labels = list(dict.fromkeys(curve.loss for curve in group))
     shown = sorted(labels, key=lambda label: label not in first)[:SHOWN]
     bands = [_band(c, ink[c.loss], c.loss in shown) for c in group]
-    lines = [_line(c, ink[c.loss], c.loss in shown) for c in group]
+    many = sum(len(c.x) for c in group) > WHOLE
+    lines = [_line(c, ink[c.loss], c.loss in shown, many) for c in group]
     layout = _layout(
-        height=380,
+        height=TALL,
         margin={"l": 8, "r": 12, "t": 12, "b": 48},
         xaxis=_axis(group[0].x_label),
         yaxis=_axis(group[0].y_label),
     )
     ends = "; ".join(f"{c.loss} ends at {plain(c.mean[-1]) if c.mean else DASH}" for c in group)
     summary = f"{title}: {group[0].y_label} over {group[0].x_label}. {ends}"
-    legend = tuple((label, ink[label], label in shown) for label in labels)
-    return Figure(name, title, summary, 380, (*bands, *lines), layout, legend)
+    runs = {c.loss: c.runs for c in group}
+    unequal = len(set(runs.values())) > 1
+    legend = tuple((label, ink[label], label in shown, f" (n = {runs[label]})" * unequal) for label in labels)
+    return Figure(name, title, summary, TALL, (*bands, *lines), layout, legend)
 
 
-def _line(curve: Curve, ink: Ink, shown: bool) -> dict[str, Any]:
+def _line(curve: Curve, ink: Ink, shown: bool, many: bool) -> dict[str, Any]:
+    x, y = _points(curve, curve.mean, many)
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(curve.x) <= POINTS else "lines",
-        "x": [real(x) for x in curve.x],
-        "y": [real(y) for y in curve.mean],
+        "x": x,
+        "y": y,
         "line": {"color": ink.color, "dash": ink.dash, "width": 2.2},
+        "marker": {"symbol": ink.marker},
         "text": verbatim(curve.loss),
         "hovertemplate": "%{text}<br>%{x:.4~g}, %{y:.4~g}<extra></extra>",
         "meta": curve.loss,
@@ -234,13 +245,14 @@ def _line(curve: Curve, ink: Ink, shown: bool) -> dict[str, Any]:
 
 def _band(curve: Curve, ink: Ink, shown: bool) -> dict[str, Any]:
     """A closed outline: forth along the lower edge, back along the upper."""
-    edges = [(real(x), real(a), real(b)) for x, a, b in zip(curve.x, curve.low, curve.high, strict=True)]
-    whole = [edge for edge in edges if None not in edge]
+    edges = [(x, a, b) for x, a, b in zip(curve.x, curve.low, curve.high, strict=True) if len(reals((x, a, b))) == 3]
+    at = [x for x, _, _ in edges]
+    forth, back = (_points(curve, edge, True, at) for edge in ([a for _, a, _ in edges], [b for _, _, b in edges]))
     return {
         "type": "scatter",
         "mode": "lines",
-        "x": [x for x, _, _ in whole] + [x for x, _, _ in reversed(whole)],
-        "y": [low for _, low, _ in whole] + [high for _, _, high in reversed(whole)],
+        "x": [*forth[0], *reversed(back[0])],
+        "y": [*forth[1], *reversed(back[1])],
         "fill": "toself",
         "fillcolor": ink.band,
         "line": {"width": 0},
@@ -248,3 +260,94 @@ def _band(curve: Curve, ink: Ink, shown: bool) -> dict[str, Any]:
         "meta": curve.loss,
         "visible": shown,
     }
+
+
+def _points(
+    curve: Curve, y: Sequence[float], fewer: bool, x: Sequence[float] | None = None
+) -> tuple[list[float | None], list[float | None]]:
+    """The points of a line, None in its gaps; fewer: without those that lie within half a pixel of the others' line.
+
+    A pixel is that of the curve drawn alone, which is when it is drawn largest.
+    """
+    x = curve.x if x is None else x
+    ends = reals([*curve.low, *curve.high, *curve.mean])
+    span = max(ends, default=0.0) - min(ends, default=0.0)
+    drawn: tuple[list[float | None], list[float | None]] = ([], [])
+    for part in _unbroken(x, y):
+        across, up = [x[at] for at in part], [y[at] for at in part]
+        kept = thin(across, up, 0.5 * span / TALL, curve.marks) if fewer else range(len(part))
+        if drawn[0]:
+            drawn[0].append(real(x[part[0] - 1]))
+            drawn[1].append(None)
+        drawn[0].extend(across[at] for at in kept)
+        drawn[1].extend(rounded(up[at], span) for at in kept)
+    return drawn
+
+
+def _unbroken(x: Sequence[float], y: Sequence[float]) -> list[list[int]]:
+    """The stretches of points that are numbers."""
+    parts: list[list[int]] = []
+    for at in range(len(x)):
+        if len(reals((x[at], y[at]))) < 2:
+            continue
+        if parts and parts[-1][-1] == at - 1:
+            parts[-1].append(at)
+        else:
+            parts.append([at])
+    return parts
+
+
+def ranks(ranking: Mapping[str, Any], ink: Mapping[str, Ink]) -> Figure:
+    """Mean ranks under a rule as long as the critical difference; bars join losses that are closer than that.
+
+    The vertical axis counts pixels, as in `forest`.
+    """
+    found = list(zip(ranking["losses"], ranking["labels"], ranking["mean_ranks"], strict=True))
+    critical, most = ranking["critical_difference"], len(found)
+    data, spoken, notes, tops = [], [], [], []
+    notes.append(_note(f"critical difference {plain(round(critical, 2))}", 0, "left", "var(--quiet)"))
+    shapes, y = _bar(1, 1 + critical, 32, "var(--quiet)", 2, caps=True), 50
+    for _, label, mean in found:
+        tops.append(y)
+        lines = _lines(label)
+        notes.append(_note("<br>".join(map(verbatim, lines)), y + 7, "left", "var(--ink)"))
+        notes.append(_note(number(mean, 2).text, y + 7, "right", "var(--quiet)"))
+        y += LINE * len(lines) + 19
+        one, told = ink[label], f"{label}: {number(mean, 2).text}"
+        spoken.append(told)
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": [mean],
+                "y": [y],
+                "marker": {"symbol": one.marker, "size": 11, "color": one.color},
+                "text": [verbatim(told)],
+                "hovertemplate": "%{text}<extra></extra>",
+            }
+        )
+        y += 18
+    tops.append(y)
+    mean_of = {loss: mean for loss, _, mean in found}
+    for group in ranking["groups"]:
+        if len(group) > 1:
+            y += 16
+            shapes += _bar(mean_of[group[0]] - 0.04, mean_of[group[-1]] + 0.04, y, "var(--ink)", 5)
+    y += 14
+    layout = _layout(
+        height=y + 62,
+        margin={"l": 4, "r": 4, "t": 4, "b": 58},
+        xaxis=_axis("mean rank, 1 is best", range=[0.7, max(most, 1 + critical) + 0.3], dtick=1, showgrid=False),
+        yaxis={"range": [y, 0], "visible": False, "fixedrange": True},
+        shapes=[*map(_rule, tops), *shapes],
+        annotations=notes,
+    )
+    title = "Critical difference"
+    summary = f"Mean ranks over {len(ranking['data'])} data sets, critical difference {plain(round(critical, 2))}. "
+    return Figure("critical-difference", title, summary + "; ".join(spoken), y + 62, tuple(data), layout)
+
+
+def _bar(left: float, right: float, y: float, color: str, width: float, caps: bool = False) -> list[dict[str, Any]]:
+    line = {"type": "line", "line": {"color": color, "width": width}}
+    ends = [{**line, "x0": x, "x1": x, "y0": y - 5, "y1": y + 5} for x in (left, right)] if caps else []
+    return [{**line, "x0": left, "x1": right, "y0": y, "y1": y}, *ends]

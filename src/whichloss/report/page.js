@@ -1,4 +1,4 @@
-// Sorts tables, draws figures in the reader's theme, shows and hides curves. Nothing is fetched.
+// Sorts and filters tables, draws figures in the reader's theme, shows and hides curves. Nothing is fetched.
 "use strict";
 (() => {
   const root = document.documentElement;
@@ -20,6 +20,54 @@
     body.append(...rows);
   }
   all("thead button").forEach((button) => button.addEventListener("click", () => sort(button.closest("th"))));
+
+  // --- filters: a row stays that holds every word; on paper all rows stay ---
+
+  const words = (text) => text.toLowerCase().replaceAll("\u2212", "-").split(/\s+/).filter(Boolean);
+
+  function filter(field) {
+    const rows = [...document.getElementById(field.dataset.of).tBodies[0].rows], wanted = words(field.value);
+    rows.forEach((row) => {
+      const text = words([...row.cells].map((cell) => cell.textContent).join(" ")).join(" ");
+      row.classList.toggle("out", !wanted.every((word) => text.includes(word)));
+    });
+    const left = rows.filter((row) => !row.classList.contains("out")).length;
+    field.parentElement.querySelector("output").textContent = `${left} of ${rows.length} rows`;
+  }
+  all(".filter").forEach((line) => { line.hidden = false; });
+  all(".filter input").forEach((field) => {
+    field.addEventListener("input", () => filter(field));
+    if (field.value) filter(field);  // what a browser kept over a reload
+  });
+
+  // --- tabs: without this script, and on paper, every panel is shown ---
+
+  function choose(tab) {
+    all("[role=tab]", tab.parentElement).forEach((one) => {
+      one.setAttribute("aria-selected", one === tab);
+      document.getElementById(one.getAttribute("aria-controls")).classList.toggle("out", one !== tab);
+    });
+  }
+  all("[role=tablist]").forEach((list) => {
+    const tabs = all("[role=tab]", list), leap = { ArrowRight: 1, ArrowLeft: -1 };
+    list.hidden = false;
+    list.parentElement.classList.add("live");
+    tabs.forEach((tab, at) => {
+      const panel = document.getElementById(tab.getAttribute("aria-controls"));
+      panel.setAttribute("role", "tabpanel");
+      panel.setAttribute("aria-labelledby", tab.id);
+      tab.addEventListener("click", () => choose(tab));
+      tab.addEventListener("keydown", (event) => {
+        const to = event.key === "Home" ? 0 : event.key === "End" ? tabs.length - 1 : at + leap[event.key];
+        if (isNaN(to)) return;
+        event.preventDefault();
+        const next = tabs[(to + tabs.length) % tabs.length];
+        next.focus();
+        choose(next);
+      });
+    });
+    choose(tabs[0]);
+  });
 
   // --- figures: colours are CSS variables, "var(--name)" or "var(--name / opacity)" ---
 
@@ -43,6 +91,7 @@
   function draw(id, width) {
     const { data, layout } = inked(figures[id]);
     if (width) layout.width = width;
+    if (width && id.startsWith("curve-")) layout.height = 330;  // two on a sheet
     return Plotly.react(id, data, layout, { displayModeBar: false, responsive: true });
   }
   const drawAll = (width) => Object.keys(figures).forEach((id) => draw(id, width));

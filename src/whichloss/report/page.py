@@ -2,14 +2,17 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from math import isfinite
 from typing import Any
 
-from whichloss.report import figures, tables, words
+from whichloss.report import figures, supplement, tables, use, words
 from whichloss.report.inks import inks
-from whichloss.report.record import Record
+from whichloss.report.record import Picture, Record
+
+PICTURES = 1_500_000  # bytes of all pictures of a page
+FEW = 40  # facts of a section of the provenance that stand below each other
 
 
 def page(record: Record) -> str:
@@ -33,6 +36,7 @@ def render(template: str, **content: Any) -> str:
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "allow_nan": False}
     environment.filters["breakable"] = breakable
+    environment.globals["meaning"] = words.meaning
     css, script = Markup(_own("page.css")), Markup(_own("page.js"))
     html = environment.get_template(template).render(css=css, script=script, **content)
     return html.encode("utf-8", "replace").decode("utf-8")  # a crash message may hold half a character
@@ -48,23 +52,52 @@ def contents(record: Record) -> dict[str, Any]:
     best = [loss["label"] for loss in verdict["losses"] if loss["in_best_set"]]
     forest = figures.forest(verdict, compared, ink) if compared else None
     curves = figures.curves(record.curves, ink, [verdict["baseline_label"], *best])
+    beside = supplement.parts(verdict, ink)
+    drawn = [forest, *(part.figure for part in beside), *curves]
     return {
         "verdict": jsonable(verdict),
+        "beside": beside,
+        "undecided": supplement.undecided(verdict) if beside else [],
         "facts": tables.design(verdict),
         "forest": forest,
         "reasons": [(c["label"], c["decision"], c["reason"]) for c in compared if c["reason"]],
         "overview": tables.overview(verdict, ink),
         "details": tables.details(verdict, compared, ink) if compared else None,
-        "others": tables.others(record.results, verdict, labels, ink),
+        "others": tables.others(record.results, verdict, labels, ink, record.meanings),
         "curves": curves,
-        "pictures": [(one, b64encode(one.png).decode()) for one in record.pictures],
-        "drawings": {f.id: {"data": f.data, "layout": f.layout} for f in (forest, *curves) if f},
+        "pictures": album(record.pictures),
+        "left_out": len(record.pictures) - len(affordable(record.pictures)),
+        "drawings": {f.id: {"data": f.data, "layout": f.layout} for f in drawn if f},
         "costs": tables.costs(record.costs, verdict["baseline_label"], ink) if record.costs else None,
         "failures": tables.failures(record.failures, labels, ink) if record.failures else None,
         "meanings": words.meanings(verdict),
         "advice": words.advice(verdict),
-        "snippet": words.snippet(verdict, record.call),
+        "tuned": use.told(verdict, record.recipes),
+        "snippets": use.snippets(verdict, record.recipes, record.ours),
+        "settings": tables.settings(record.recipes, labels, ink),
+        "few": FEW,
     }
+
+
+def affordable(pictures: Sequence[Picture]) -> list[Picture]:
+    """The first so many that the page stays small enough to be sent."""
+    kept, total = [], 0
+    for one in pictures:
+        total += len(one.png)
+        if total > PICTURES:
+            break
+        kept.append(one)
+    return kept
+
+
+def album(pictures: Sequence[Picture]) -> dict[str, list[dict[str, Any]]]:
+    """Title -> its pictures: caption, width and height in pixels, and the PNG in base 64."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for one in affordable(pictures):
+        width, height = (int.from_bytes(one.png[at : at + 4], "big") for at in (16, 20))  # where a PNG has them
+        shown = {"caption": one.caption, "width": width, "height": height, "png": b64encode(one.png).decode()}
+        groups.setdefault(one.title, []).append(shown)
+    return groups
 
 
 def jsonable(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from .inks import Ink, inks
 from .numerals import Number, percent, plain, real
 from .record import Curve, Record
+from .supplement import parts
 from .tables import Cell, Table, others, overview
 
 # the light theme of page.css, and matplotlib's words for its dashes and markers
@@ -24,8 +25,8 @@ SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasc
 def write_paper(record: Record, folder: Path) -> list[Path]:
     """Writes all of it; what was written. Figures need matplotlib.
 
-    overview.{csv,md,tex} and other-N of the tables, differences and curve-N.{svg,pdf} of the figures, methods.md,
-    losses.bib.
+    overview.{csv,md,tex}, other-N and those beside the verdict (outlook, sensitivity, secondary, ...) of the tables,
+    differences, critical-difference and curve-N.{svg,pdf} of the figures, methods.md, losses.bib.
     """
     folder.mkdir(parents=True, exist_ok=True)
     verdict = record.verdict
@@ -33,7 +34,8 @@ def write_paper(record: Record, folder: Path) -> list[Path]:
     named = [*(loss["label"] for loss in verdict["losses"]), *(curve.loss for curve in record.curves)]
     ink = inks(named, verdict["baseline_label"])
     written = []
-    for table in (overview(verdict, ink), *others(record.results, verdict, labels, ink)):
+    beside = [table for part in parts(verdict, ink) for table in part.tables]
+    for table in (overview(verdict, ink), *beside, *others(record.results, verdict, labels, ink, record.meanings)):
         for ending, form in (("csv", as_csv), ("md", as_markdown), ("tex", as_latex)):
             written.append(folder / f"{table.id}.{ending}")
             written[-1].write_text(form(table), encoding="utf-8")
@@ -127,6 +129,10 @@ def methods(record: Record) -> str:
         " comparisons with the best of the others (Hsu).",
         "" if rope is None else f"Differences within \u00b1{plain(rope)} were regarded as too small to matter.",
         "A run that failed counts as chance.",
+        "Interim: not every planned run is finished, and every difference is over the pairs that are."
+        if verdict["interim"]
+        else "",
+        *(part.methods for part in parts(verdict, inks(labels, verdict["baseline_label"]))),
         f"Computed with whichloss ({_machine(record)}).",
     ]  # fmt: skip
     return re.sub(r"\s+", " ", " ".join(filter(None, said))) + "\n"
@@ -174,6 +180,8 @@ def _figures(record: Record, ink: Mapping[str, Ink], folder: Path) -> list[Path]
 def _drawn(record: Record, ink: Mapping[str, Ink], pyplot: Any) -> Iterator[tuple[str, Any]]:
     if any(real(c["difference"]) is not None for c in record.verdict["comparisons"]):
         yield "differences", _forest(record.verdict, ink, pyplot)
+    if ranking := (record.verdict.get("supplement") or {}).get("ranking"):
+        yield "critical-difference", _ranks(ranking, ink, pyplot)
     for at, title in enumerate(dict.fromkeys(curve.title for curve in record.curves)):
         yield f"curve-{at}", _curves([c for c in record.curves if c.title == title], ink, pyplot)
 
@@ -192,7 +200,27 @@ def _forest(verdict: Mapping[str, Any], ink: Mapping[str, Ink], pyplot: Any) -> 
         axes.plot(c["difference"], y, MARKERS[one.marker], color=COLOURS[one.hue], mfc=None if filled else "white")
     axes.set_yticks(range(len(shown)), [_verbatim(c["label"]) for c in reversed(shown)])
     unit = f" ({verdict['unit']})" if verdict["unit"] else ""
+    if verdict["interim"]:
+        axes.set_title("Interim: runs are missing", fontsize=9)
     axes.set_xlabel(_verbatim(f"difference to {verdict['baseline_label']} in {verdict['primary_label']}{unit}"))
+    return figure
+
+
+def _ranks(ranking: Mapping[str, Any], ink: Mapping[str, Ink], pyplot: Any) -> Any:
+    """The critical difference diagram: a rule as long as the difference, ranks, and bars that join what is closer."""
+    labels, means = ranking["labels"], dict(zip(ranking["losses"], ranking["mean_ranks"], strict=True))
+    joined = [group for group in ranking["groups"] if len(group) > 1]
+    figure, axes = pyplot.subplots(figsize=(5, 1.2 + 0.3 * len(labels) + 0.15 * len(joined)), layout="constrained")
+    critical = ranking["critical_difference"]
+    axes.plot([1, 1 + critical], [-1, -1], "|-", color="#404040")
+    axes.annotate(f"critical difference {plain(round(critical, 2))}", (1, -1.25), fontsize=8)
+    for y, (label, mean) in enumerate(zip(labels, means.values(), strict=True)):
+        axes.plot(mean, y, MARKERS[ink[label].marker], color=COLOURS[ink[label].hue])
+    for at, group in enumerate(joined):
+        y = len(labels) - 0.3 + 0.4 * at
+        axes.plot([means[group[0]], means[group[-1]]], [y, y], color="black", lw=3, solid_capstyle="butt")
+    axes.set_yticks(range(len(labels)), [_verbatim(label) for label in labels])
+    axes.set(xlabel="mean rank, 1 is best", ylim=(len(labels) + 0.4 * len(joined), -2), xlim=(0.8, None))
     return figure
 
 

@@ -2,14 +2,17 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import mean, mode, stdev
 from typing import Any
 
 from whichloss.report.inks import Ink
 from whichloss.report.numerals import DASH, TIMES, Number, count, number, places, plain, real
+from whichloss.report.record import Recipe
 
 Row = Mapping[str, Any]
+FEW = 3  # values of a setting that are listed one by one
+LISTED = 40  # failed runs
 DECISIONS = {"better": "\u2191", "worse": "\u2193", "equal": "=", "undecided": "?"}
 
 
@@ -25,10 +28,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
+    """notes: title of a column -> a line on what it holds, where `words.HEADS` has none."""
+
     id: str
     caption: str
     head: tuple[tuple[str, str], ...]  # title, kind
     rows: tuple[tuple[Cell, ...], ...]
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def text(value: object) -> Cell:
@@ -89,11 +95,19 @@ def overview(verdict: Row, ink: Mapping[str, Ink]) -> Table:
     )
     rows = tuple(_overview_row(verdict, loss, c, ink, coarse, fine) for loss, c in ranked(verdict))
     lower = "" if verdict["higher_is_better"] else ", lower is better"
-    return Table("overview", f"Every loss: {verdict['primary_label']}{lower}", head, rows)
+    notes = {head[1][0]: f"The average {verdict['primary_label']} over runs{lower}.", **_difference_note(verdict)}
+    interim = " (interim: runs are missing)" if verdict["interim"] else ""
+    return Table("overview", f"Every loss: {verdict['primary_label']}{lower}{interim}", head, rows, notes)
 
 
 def _difference(verdict: Row) -> str:
     return "Difference" if verdict["higher_is_better"] else "Difference (plus is better)"
+
+
+def _difference_note(verdict: Row) -> dict[str, str]:
+    line = f"Mean of this loss minus that of {verdict['baseline_label']}, over runs that share fold and seed;"
+    turned = "" if verdict["higher_is_better"] else " the sign is turned, so that"
+    return {_difference(verdict): f"{line}{turned} above zero is better."}
 
 
 def _overview_row(
@@ -148,7 +162,7 @@ def details(verdict: Row, comparisons: Sequence[Row], ink: Mapping[str, Ink]) ->
         )
         for c in comparisons
     )
-    return Table("details", "What each decision rests on", head, rows)
+    return Table("details", "What each decision rests on", head, rows, _difference_note(verdict))
 
 
 def _without_failures(again: Row | None, decimals: int) -> Cell:
@@ -166,9 +180,16 @@ PARTS = {"test": "test part", "train": "on what was trained on, true labels"}
 
 
 def others(
-    record_results: Iterable[Row], verdict: Row, labels: Mapping[str, str], ink: Mapping[str, Ink]
+    record_results: Iterable[Row],
+    verdict: Row,
+    labels: Mapping[str, str],
+    ink: Mapping[str, Ink],
+    meanings: Mapping[str, str],
 ) -> list[Table]:
-    """Mean and sd of every other metric: a table per data, network, stress and split, the verdict's first."""
+    """Mean and sd of every other metric: a table per data, network, stress and split, the verdict's first.
+
+    meanings: the text of a metric -> what it measures.
+    """
     cells: dict[tuple[str, ...], dict[str, dict[str, list[float]]]] = defaultdict(dict)
     units: dict[str, str] = {}
     for row in record_results:
@@ -185,7 +206,7 @@ def others(
         metrics = {m: v for m, v in cells[place].items() if place != (*home, "test") or m != verdict["primary"]}
         if metrics:
             where = ", ".join(labels.get(one, PARTS.get(one, one)) for one in place if one)
-            tables.append(_descriptive(f"other-{len(tables)}", where, metrics, units, labels, ink))
+            tables.append(_descriptive(f"other-{len(tables)}", where, metrics, units, labels, ink, meanings))
     return tables
 
 
@@ -196,19 +217,21 @@ def _descriptive(
     units: Mapping[str, str],
     labels: Mapping[str, str],
     ink: Mapping[str, Ink],
+    meanings: Mapping[str, str],
 ) -> Table:
     present = {label for by_loss in metrics.values() for label in by_loss}
     ordered = [label for label in ink if label in present] + sorted(present - set(ink))
     usual = mode(len(values) for by_loss in metrics.values() for values in by_loss.values())
-    head = [("Loss", "text")]
+    head, notes = [("Loss", "text")], {}
     for metric in metrics:
         unit = f" ({units[metric]})" if units[metric] else ""
         head.append((labels.get(metric, metric) + unit, "number"))
+        notes[head[-1][0]] = f"{meanings.get(metric, 'As the results have it').rstrip('.')}: mean ± sd over runs."
     rows = tuple(
         (loss_name(label, ink), *(_spread(by_loss, label, usual) for by_loss in metrics.values())) for label in ordered
     )
     caption = f"{where}: mean ± sd over {usual} {'run' if usual == 1 else 'runs'}. Descriptive"
-    return Table(name, caption, tuple(head), rows)
+    return Table(name, caption, tuple(head), rows, notes)
 
 
 def _spread(by_loss: Mapping[str, list[float]], label: str, usual: int) -> Cell:
@@ -252,9 +275,45 @@ def costs(record_costs: Sequence[Row], baseline: str, ink: Mapping[str, Ink]) ->
     return Table("costs", "What each loss costs", head, tuple(rows))
 
 
+def settings(recipes: Sequence[Recipe], labels: Mapping[str, str], ink: Mapping[str, Ink]) -> Table | None:
+    """What the searches chose for each loss; None where nothing was tuned."""
+    names = list(dict.fromkeys(name for one in recipes for name in one.settings))
+    if not names:
+        return None
+    groups: dict[str, list[Recipe]] = defaultdict(list)
+    for one in recipes:
+        groups[one.loss].append(one)
+    rows = tuple(
+        (
+            loss_name(labels.get(loss, loss), ink),
+            numeric(count(len(members))),
+            *(_settled([one.settings.get(name) for one in members]) for name in names),
+        )
+        for loss, members in groups.items()
+    )
+    line = "The value that was chosen, and for how many runs where it differs; or from least to most."
+    notes = dict.fromkeys(names, line)
+    notes["Runs"] = "How many finished runs there are, each with the settings that its search chose."
+    head = (("Loss", "text"), ("Runs", "number"), *((name, "text") for name in names))
+    return Table("settings", "What tuning chose; a dash where a loss has no such setting", head, rows, notes)
+
+
+def _settled(values: Sequence[Any]) -> Cell:
+    numbers = [x for value in values if not isinstance(value, bool) and (x := real(value)) is not None]
+    tally = Counter(map(plain, numbers) if len(numbers) == len(values) else map(str, values))
+    if set(values) == {None}:
+        return text(None)
+    if len(tally) > FEW and len(numbers) == len(values):
+        return Cell((f"{min(numbers):.3g} to {max(numbers):.3g}",), min(numbers))
+    several = [f"{value} ({n})" if len(tally) > 1 else value for value, n in tally.most_common()]
+    return Cell((", ".join(several),), min(numbers) if len(numbers) == len(values) else several[0])
+
+
 def failures(record_failures: Sequence[Row], labels: Mapping[str, str], ink: Mapping[str, Ink]) -> Table:
     tally = Counter(str(row["outcome"]) for row in record_failures)
     caption = "Failed runs: " + ", ".join(f"{n} {outcome}" for outcome, n in sorted(tally.items()))
+    if len(record_failures) > LISTED:
+        caption += f"; the first {LISTED} are listed here, and the results have them all"
     keys = ("run", "fold", "seed", "outcome", "message")
     head = (("Loss", "text"), *((key.capitalize(), "text") for key in keys))
     rows = tuple(
@@ -262,7 +321,7 @@ def failures(record_failures: Sequence[Row], labels: Mapping[str, str], ink: Map
             loss_name(labels.get(row["loss"], row["loss"]), ink),
             *(Cell((str(row[key]),), _sortable(row[key]), key) for key in keys),
         )
-        for row in record_failures
+        for row in record_failures[:LISTED]
     )
     return Table("failures", caption, head, rows)
 

@@ -26,10 +26,44 @@ ALWAYS = {
         "Runs that diverged, ran out of memory or died. In the verdict each scores chance, so that no loss "
         "gains by failing; the comparison is repeated without them."
     ),
+    "Runs, pairs": (
+        "A run is one network, trained on one fold with one seed. A pair is two runs that share fold, seed, initial "
+        "weights and order of data, and differ in the loss."
+    ),
     "Chance": "What the best constant answer scores on that test fold: the metric's value without any skill.",
     "Descriptive": "Shown for the reader. No decision rests on it, and no interval guards it.",
     "Seconds, peak memory": "Of one run on the machine named below. Compare them within this page only.",
 }
+
+HEADS = {  # of the columns
+    "Loss": "What the networks of this row were trained with; of its fields, those that differ from the defaults.",
+    "sd": "The standard deviation over runs: how far single runs lie from their mean.",
+    "Runs": "How many networks were trained with this loss, failed ones included.",
+    "Failed": "How many of them diverged, ran out of memory or died. Each counts as chance.",
+    "Interval": "The differences that the runs leave plausible; the intervals of all losses hold at once.",
+    "Decision": "Better, worse, equal or undecided, from where the interval lies.",
+    "At rope/2": "The decision, had the smallest difference that matters been half as large.",
+    f"At 2 {TIMES} rope": "The decision, had the smallest difference that matters been twice as large.",
+    "Cannot be told from the best": "Whether this loss may be the best of all; several may.",
+    "Standard error": "How far the difference would move in a repetition of the study.",
+    "Degrees of freedom": "How many independent pieces of evidence the standard error rests on.",
+    "Pairs": "How many runs of this loss and of the baseline share fold and seed.",
+    "Pairs with a failed run": "In how many of them either run failed.",
+    "Without failed pairs": "Difference, interval and decision once more, from the other pairs alone.",
+    "Seconds per run": "From the first step of training to the last prediction, on the machine named below.",
+    "Time against baseline": "The seconds of this loss divided by those of the baseline.",
+    "Peak memory (MiB)": "The most memory that any of its runs held at a time.",
+    "Run": "The beginning of the key under which the run is stored.",
+    "Fold": "Which part of the cases was tested on.",
+    "Seed": "Which repetition: its own initial weights, order of data and noise, the same for all losses.",
+    "Outcome": "How the run ended.",
+    "Message": "What it said when it ended.",
+}
+
+
+def meaning(title: str, notes: Mapping[str, str]) -> str:
+    """A line on a column. notes: those of its table, which come first."""
+    return notes.get(title) or HEADS.get(title, "")
 
 
 def meanings(verdict: Mapping[str, Any]) -> dict[str, str]:
@@ -91,23 +125,3 @@ def advice(verdict: Mapping[str, Any]) -> str:
     if len(best) == 1:
         return f"{best[0]['label']} is the only loss that may be the best here."
     return f"Each of these may be the best, and {baseline} is not among them; choose by cost."
-
-
-def snippet(verdict: Mapping[str, Any], call: str) -> str:
-    """Python that trains with a loss of the best set, the baseline first where it is one; without a call none."""
-    texts = [loss["loss"] for loss in verdict["losses"] if loss["in_best_set"]]
-    if not (texts and call):
-        return ""
-    texts.sort(key=lambda text: text != verdict["baseline"])
-    first, *rest = (f"loss = whichloss.parse({text!r})" for text in texts)
-    return "\n".join(
-        [
-            "import whichloss",
-            "",
-            first,
-            *(f"# or: {line}" for line in rest),
-            "",
-            f"value = {call}",
-            "value.backward()",
-        ]
-    )

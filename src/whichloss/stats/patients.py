@@ -1,12 +1,17 @@
 """What new patients would make of a difference, the trained models staying as they are."""
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+from warnings import catch_warnings
 
 import numpy as np
 
+from whichloss.stats.paired import Pair
+from whichloss.stats.plan import Plan
 from whichloss.stats.table import TableError
+
+FEWEST = 5  # patients of a subgroup of which anything is said
 
 
 class Case(NamedTuple):
@@ -31,6 +36,60 @@ class Resampled:
     high: float
     groups: int
     times: int  # resamples that had a value
+
+
+@dataclass(frozen=True)
+class Retested:
+    """One loss on new patients: its value, in the metric's own direction, and how much better than the baseline's."""
+
+    loss: str
+    label: str
+    runs: int  # finished, whose mean the value is
+    value: Resampled | None  # None: no run has a value
+    difference: Resampled | None  # on the runs that both have; positive is better; None: of the baseline, or no run
+
+
+@dataclass(frozen=True)
+class NewPatients:
+    """What new patients would make of the trained models; descriptive, intervals not simultaneous."""
+
+    name: str  # of a subgroup; "": all patients
+    patients: int
+    losses: tuple[Retested, ...]
+    reason: str  # why there are none
+
+
+def retest(
+    values: Mapping[str, Mapping[Pair, np.ndarray]], plan: Plan, patients: int, name: str = "", fewest: int = 2
+) -> NewPatients:
+    """values: loss -> (seed, fold) -> the metric on the patients as they are, then on each draw of `draw_patients`.
+
+    Every run is measured on the same draws, so that a hard patient is hard for all. A run that has no value on a draw,
+    such as an area without a diseased patient, is left out of the mean of that draw.
+    """
+    if patients < fewest:
+        return too_few(name, patients)
+    baseline = values.get(plan.baseline, {})
+    sign = 1 if plan.higher_is_better else -1
+
+    def told(arrays: Sequence[np.ndarray]) -> Resampled | None:
+        with catch_warnings(action="ignore", category=RuntimeWarning):  # a draw without any value
+            mean = np.nanmean(arrays, axis=0) if arrays else np.array([np.nan])
+        known = np.isfinite(mean[0]) and np.isfinite(mean[1:]).sum() > 1
+        return summed_up(mean, patients, plan.confidence) if known else None
+
+    def one(loss: str) -> Retested:
+        mine = values.get(loss, {})
+        apart = [sign * (mine[pair] - baseline[pair]) for pair in mine if pair in baseline]
+        difference = told(apart) if loss != plan.baseline else None
+        return Retested(loss, plan.label(loss), len(mine), told(list(mine.values())), difference)
+
+    found = tuple(one(loss) for loss in plan.losses)
+    return NewPatients(name, patients, found, "" if any(one.value for one in found) else "no finished run has a value")
+
+
+def too_few(name: str, patients: int) -> NewPatients:
+    return NewPatients(name, patients, (), f"{patients} patient{' is' if patients == 1 else 's are'} too few to tell")
 
 
 def resample_means(
@@ -59,9 +118,9 @@ def resample_means(
     if not np.isfinite(score).all():
         bad = cases[int(np.flatnonzero(~np.isfinite(score))[0])]
         raise TableError(f"case {bad.case} of run {bad.run} scores {bad.score}; a mean needs finite scores")
-    weight = _weights(len(names), times, seed)
+    weight = draw_patients(len(names), times, seed)
     sides = [_means(group, score, np.array([case.run in side for case in cases]), weight) for side in (runs, others)]
-    return _summary(sides[0] - sides[1] if others else sides[0], len(names), confidence)
+    return summed_up(sides[0] - sides[1] if others else sides[0], len(names), confidence)
 
 
 def resample_pooled(
@@ -84,10 +143,10 @@ def resample_pooled(
     drawn = np.random.default_rng(seed).integers(len(index), size=(times, len(index)))
     whole = float(metric(np.arange(len(group))))
     values = [float(metric(np.concatenate([members[g] for g in draw]))) for draw in drawn]
-    return _summary(np.array([whole, *values]), len(index), confidence)
+    return summed_up(np.array([whole, *values]), len(index), confidence)
 
 
-def _weights(groups: int, times: int, seed: int) -> np.ndarray:
+def draw_patients(groups: int, times: int = 2000, seed: int = 0) -> np.ndarray:
     """How often each group is drawn, (1 + times, groups); the first row is the data themselves."""
     drawn = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=times)
     return np.concatenate([np.ones((1, groups), dtype=int), drawn])
@@ -102,7 +161,7 @@ def _means(group: np.ndarray, score: np.ndarray, chosen: np.ndarray, weight: np.
         return (weight @ sums) / (weight @ counts)
 
 
-def _summary(values: np.ndarray, groups: int, confidence: float) -> Resampled:
+def summed_up(values: np.ndarray, groups: int, confidence: float) -> Resampled:
     """values: of the data, then of each resample."""
     value, drawn = float(values[0]), values[1:][np.isfinite(values[1:])]
     if groups < 2 or len(drawn) < 2:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from statistics import fmean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from whichloss.stats.best import best_set
 from whichloss.stats.caution import cautions, fewest_df
@@ -13,6 +13,9 @@ from whichloss.stats.comparison import Comparison, compare
 from whichloss.stats.headline import against_baseline, not_told_from_best
 from whichloss.stats.plan import Plan
 from whichloss.stats.table import Row
+
+if TYPE_CHECKING:
+    from whichloss.stats.supplement import Supplement
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,11 @@ class Verdict:
     best_set: tuple[str, ...]
     sentences: tuple[str, str]
     warnings: tuple[str, ...]
+    supplement: "Supplement | None" = None  # what stands beside it and never decides, where that was asked for
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, texts and numbers; the infinite and the unknown are None: strict JSON."""
-        return _plain(asdict(self))
+        return strict(asdict(self))
 
 
 def judge(rows: Iterable[Row], plan: Plan) -> Verdict:
@@ -137,9 +141,10 @@ def _extent(cell: Cell, plan: Plan, comparisons: Sequence[Comparison]) -> Extent
     )
 
 
-def _plain(value: Any) -> Any:
+def strict(value: Any) -> Any:
+    """What JSON can hold."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [strict(item) for item in value]
     return None if isinstance(value, float) and not isfinite(value) else value

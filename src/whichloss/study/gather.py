@@ -15,13 +15,13 @@ from .disagreement import disagreements
 from .facts import Ended, names
 from .measures import heading
 from .pictures import gallery
+from .recipes import recipes
 from .store import Store
 from .study import Study, spelled
 from .tune import Search
 from .twins import Twins
 
-LOGITS = "loss(logits, target)  # logits (N, C, *space), never probabilities"
-MEASURED = "loss(output, target)  # (N, 1), both in standard deviations from the mean of the training cases"
+_EASY = "no backward pass where the loss is flat; results are those with it, but for rounding"
 
 
 def gather(
@@ -62,7 +62,8 @@ def gather(
         pictures=tuple(_pictures(finished, labels, study, data[cell_data], store)),
         sources=(sources := _sources(study.losses, labels)),
         bibliography=bibliography(sources.values()),
-        call=MEASURED if data[cell_data].task.kind == "regression" else LOGITS,
+        meanings={repr(metric): metric.card.meaning for metric in study.metrics},
+        recipes=tuple(recipes(finished, searches, study.tune, data[cell_data].task)),
     )
 
 
@@ -145,6 +146,7 @@ def _provenance(
                 for s in study.training.plan
             ),
             "precision": study.training.precision,
+            **({"easy cases": _EASY} if study.training.skip_easy else {}),
             **_asked(data),
             "tuning": _tuning(study, searches),
         },

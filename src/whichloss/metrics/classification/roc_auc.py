@@ -7,6 +7,7 @@ from whichloss.core import Task
 from whichloss.core.candidates import NONE
 from whichloss.metrics.detection.views import pool_views
 from whichloss.metrics.metric import Metric, MetricCard
+from whichloss.metrics.redrawn import roc_area
 
 
 class RocAuc(Metric):
@@ -45,6 +46,19 @@ class RocAuc(Metric):
     def pooled(self, task: Task) -> bool:
         """True: a placement depends on the other cases of the fold."""
         return True
+
+    def redrawn(
+        self, logits: Tensor, labels: Tensor, task: Task, groups: Tensor, times: Tensor, at: float = 0.0
+    ) -> Tensor:
+        self.check_fold(logits, labels, task)
+        if task.kind == "detection":
+            score, lesion, first = pool_views(logits, labels)
+            return roc_area(_finite(score), lesion != NONE, groups[first], times)
+        evidence = _finite(logits)
+        if task.binary:
+            return roc_area(evidence[:, 0], labels == 1, groups, times)
+        each = [roc_area(_odds(evidence, k), labels == k, groups, times) for k in range(len(task.classes))]
+        return torch.stack(each, 1).nanmean(1)
 
     def chance(self, labels: Tensor, task: Task) -> float:
         """0.5: equal scores for all."""

@@ -1,7 +1,7 @@
 """Free-response ROC: which share of the lesions is found, at how many false positives per volume."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from math import inf, nan
 
@@ -163,6 +163,28 @@ class Froc:
     def found_at_cpm(self, by: str = "steps") -> Tensor:
         """At which share of these seven rates each lesion is found, (R,)."""
         return torch.stack([self.found_at(rate, by) for rate in CPM_RATES]).mean(0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Redrawn(Froc):
+    """B curves of the same candidates, whose scans were drawn with replacement: what each lesion costs then, (B, R)."""
+
+    marks: Tensor  # (B, F), how often each false positive is there
+    scans: Tensor  # (B,), how many volumes were drawn
+
+    @classmethod
+    def redraw(cls, froc: Froc, marks: Tensor, scans: Tensor) -> "Redrawn":
+        return cls(**{one.name: getattr(froc, one.name) for one in fields(froc)}, marks=marks, scans=scans)
+
+    @cached_property
+    def cost(self) -> tuple[Tensor, Tensor]:
+        heard = ~self.false.isnan()
+        scores, order = self.false[heard].sort(descending=True)
+        marked = torch.nn.functional.pad(self.marks[:, heard][:, order].cumsum(1), (1, 0))
+        never = self.found.isnan()
+        reached = (torch.searchsorted(-scores, -self.found, right=right) for right in (False, True))
+        before, then = (marked[:, at] / self.scans[:, None] for at in reached)
+        return before.masked_fill(never, inf), then.masked_fill(never, inf)
 
 
 @dataclass(frozen=True, eq=False)

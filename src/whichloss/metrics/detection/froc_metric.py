@@ -8,9 +8,10 @@ from torch import Tensor
 from whichloss.core import Task, choice
 from whichloss.core.candidates import NONE, VOLUME
 from whichloss.core.task import Kind
-from whichloss.metrics.detection.froc import COUNTS, READINGS, Froc
+from whichloss.metrics.detection.froc import COUNTS, READINGS, Froc, Redrawn
 from whichloss.metrics.detection.views import VIEWS, Pooled, first, pool_views
 from whichloss.metrics.metric import Metric
+from whichloss.metrics.redrawn import blocks
 
 TASKS: tuple[Kind, ...] = ("detection",)
 ELSEWHERE = "it counts lesions and false positives per volume, which candidates have; use RocAuc() or, of masks, Dice()"
@@ -65,6 +66,22 @@ class FrocMetric(Metric):
         scores = shares.new_full((len(logits),), torch.nan)
         scores[self._first_views(candidates)] = shares
         return scores
+
+    def redrawn(
+        self, logits: Tensor, labels: Tensor, task: Task, groups: Tensor, times: Tensor, at: float = 0.0
+    ) -> Tensor:
+        """Curve by curve, but all at once: another draw changes what a lesion costs, and how often it counts."""
+        candidates = self._pooled(logits, labels, task)
+        froc = self._curve(candidates, labels)
+        volumes = groups[first(torch.arange(len(labels)), labels[:, VOLUME])]
+        hit, false = groups[self._first_views(candidates)], groups[candidates.row[candidates.lesion == NONE]]
+        missed = groups[len(logits) :] if self.count == "lesion" else groups[:0]
+        values = []
+        for part in blocks(times, len(labels)):
+            curves = Redrawn.redraw(froc, marks=part[:, false], scans=part[:, volumes].sum(1))
+            weight = part[:, hit]
+            values.append((weight * self.shares(curves)).sum(1) / (weight.sum(1) + part[:, missed].sum(1)))
+        return torch.cat(values)
 
     def _pooled(self, logits: Tensor, labels: Tensor, task: Task) -> Pooled:
         self.check_fold(logits, labels, task)

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from whichloss.core import Task
 from whichloss.metrics.metric import MetricCard
+from whichloss.metrics.redrawn import mean_of
 from whichloss.metrics.regression.error import ELSEWHERE, TASKS, ErrorMetric
 
 
@@ -32,6 +33,11 @@ class RootMeanSquareError(ErrorMetric):
     def pooled(self, task: Task) -> bool:
         """True: a root of a mean is no mean."""
         return True
+
+    def redrawn(
+        self, logits: Tensor, labels: Tensor, task: Task, groups: Tensor, times: Tensor, at: float = 0.0
+    ) -> Tensor:
+        return mean_of(self.scores(logits, labels, task), groups, times).sqrt()
 
     def chance(self, labels: Tensor, task: Task) -> float:
         """Of the best constant answer, the mean: the standard deviation."""
