@@ -21,6 +21,7 @@ from whichloss.study.execute import Ended
 from whichloss.study.shelf import Shelf
 from whichloss.study.store import Store
 from whichloss.study.study import Study
+from whichloss.study.track import Tracks
 from whichloss.study.worker import compute, order, read_order
 
 _numbers = count()
@@ -140,11 +141,13 @@ def execute_here(
     logs: Path,
     *,
     device: str = "auto",
+    devices: int = 1,
     workers: int | None = None,
     most: int,
     trials: bool = False,
     limit: float | None = None,
     memory: float | None = None,
+    tracks: Tracks | None = None,
     ended: Callable[[Ended], None],
 ) -> None:
     """What `study.execute` does, one run after the other in this process, which saves the seconds that workers take

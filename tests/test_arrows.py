@@ -25,9 +25,10 @@ MAY = {
     "compare": {"stats", "report"},
     "study": {"core", "losses", "data", "metrics", "networks", "stats", "report"},
     "studies": set(),
+    "init": {"core", "data", "networks", "study"},
     "cli": {
         "core", "losses", "kernels", "contract", "metrics", "data", "networks", "stats", "report", "compare", "study",
-        "studies",
+        "studies", "init",
     },
     "__main__": {"cli"},
 }  # fmt: skip
@@ -167,6 +168,8 @@ def test_no_package_imports_itself_by_way_of_another():
         ("whichloss.report.page", "from ..stats import Verdict"),
         ("whichloss.study.train", "from whichloss.cli import main"),
         ("whichloss.study.train", "from whichloss.contract import check"),
+        ("whichloss.study.conduct", "from whichloss.init import look"),
+        ("whichloss.init.write", "from whichloss.report import page"),
     ],
 )
 def test_a_planted_violation_is_found(module, code):

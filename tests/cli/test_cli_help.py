@@ -13,8 +13,10 @@ VERBS = {
     "run": ["STUDY", "--store", "--data-root", "--set", "--name", "--workers", "--retries", "--limit",
             "--memory", "--plan", "--allow-mixed",
             "--require-winner"],
-    "report": ["STUDY", "--store", "--data-root", "--set", "--name", "--allow-mixed", "--markdown", "--paper"],
+    "report": ["STUDY", "--store", "--data-root", "--set", "--name", "--allow-mixed", "--markdown", "--paper",
+               "--predictions"],
     "compare": ["TABLE...", "--baseline", "--metric", "--rope", "--n-train", "--cases", "--annotations", "--out"],
+    "init": ["PATH", "--out", "--data-root", "--json"],
     "doctor": [],
 }  # fmt: skip
 

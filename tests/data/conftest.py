@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from layouts import write_layouts
 from whichloss.core import Task
 from whichloss.data import Cases
 
@@ -75,6 +76,7 @@ def root(tmp_path: Path) -> Path:
         Image.fromarray(pixels[i]).save(tmp_path / "cells" / "images" / f"p{i // 2}_{i}.png")
         Image.fromarray(masks[i] * 255).save(tmp_path / "cells" / "masks" / f"p{i // 2}_{i}.png")
     _scans(tmp_path, chance)
+    write_layouts(tmp_path, chance)
     return tmp_path
 
 

@@ -19,7 +19,8 @@ def data(request: pytest.FixtureRequest) -> DataSet:
 
 
 def test_all_are_found() -> None:
-    assert {"Arrays", "CandidateViews", "Folder", "Nodules"} <= set(registry(DataSet))
+    ours = {"Arrays", "CandidateViews", "CaseFolders", "ClassFolders", "Decathlon", "Folder", "NnUnet", "Nodules"}
+    assert ours | {"SplitArrays", "Subset", "Table"} <= set(registry(DataSet))
 
 
 def test_the_same_expression_gives_the_same_cases(data: DataSet, root: Path) -> None:
@@ -50,14 +51,21 @@ def test_another_process_gives_the_same_digest(data: DataSet, root: Path) -> Non
 
 def test_wrong_fields_are_the_callers_to_mend() -> None:
     for text in ("Nodules(shape=1.5)", "Nodules(cases=1)", "Nodules(size=20)", "Nodules(size_shift=-6)", "Arrays()",
-                 "Arrays('a.npz', dims=4)", "Folder('a', size=(1, 2, 3))", "Folder('a', size=0)",
+                 "Arrays('a.npz', dims=4)", "Folder('a', size=(1, 2, 3, 4))", "Folder('a', size=0)",
                  "Folder('a', size=True)", "CandidateViews('a', window=(1, 1))",
                  "CandidateViews('a', window=(0, 1, 2))", "CandidateViews('a', scales=(30, 0))",
                  "CandidateViews('a', within=3)", "CandidateViews('a', size=1)",
                  "Arrays('a.npz', candidate='view')", "Arrays('a.npz', lesion='node')",
                  "Arrays('a.npz', volume='scan', quantity='age')", "LymphNodePhantom(volumes=1)",
                  "LymphNodePhantom(views=0)", "LymphNodePhantom(lesions=0)", "LymphNodePhantom(negatives=0)",
-                 "LymphNodePhantom(neighbours=-1)", "LymphNodePhantom(noise=-1)"):  # fmt: skip
+                 "LymphNodePhantom(neighbours=-1)", "LymphNodePhantom(noise=-1)", "Folder('a', channels=2)",
+                 "Folder('a', spacing=(1, 1))", "Folder('a', spacing=(1, 0, 1))", "Folder('a', window=(2, 1))",
+                 "Folder('a', above=0, ignore=9)",
+                 "Folder('a', spacing=(1, 1, 1), size=8)", "ClassFolders('a', levels='domain')",
+                 "ClassFolders('a', levels='class/class')", "ClassFolders('a', levels='class/site')",
+                 "Table('a.csv', unit='mm')", "SplitArrays('a.npz', dims=4)", "Subset(Folder('a'))",
+                 "Subset(Folder('a'), cases=1)", "Subset(Subset(Folder('a'), cases=3), cases=2)",
+                 "Subset('a', cases=3)", "Subset(Dice(), cases=3)"):  # fmt: skip
         with pytest.raises(UserError):
             parse(text, DataSet)
 

@@ -63,6 +63,20 @@ def test_a_run_that_two_jobs_need_is_computed_once():
     assert agenda.take() == Fake("b1")
 
 
+def test_a_wave_is_all_that_need_not_wait():
+    agenda = Agenda([sequence("a0", "a1"), sequence("b0", "b1"), sequence("a0", "c1"), sequence()], never)
+    assert agenda.ready(1) == [Fake("a0")]
+    assert agenda.ready(5) == [Fake("b0")], "the third job waits for what the first has taken"
+    assert agenda.ready(5) == []
+    agenda.ended(Fake("a0"))
+    assert agenda.ready(5) == [Fake("a1"), Fake("c1")]
+    for key in ("b0", "a1", "c1"):
+        agenda.ended(Fake(key))
+    assert agenda.ready(5) == [Fake("b1")]
+    agenda.ended(Fake("b1"))
+    assert agenda.ready(5) == [] and agenda.take() is None
+
+
 def test_many_threads_do_every_run_once():
     jobs = [sequence(*(f"{job}-{at}" for at in range(5))) for job in range(40)]
     agenda, done = Agenda(jobs, never), []

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from small_studies import cli, tiny_study, write_code, write_study, write_tiny
-from whichloss.study.conduct import conduct
+from whichloss.study.conduct import Listener, conduct
 from whichloss.study.execute import Ended
 from whichloss.study.worker import _as_before
 
@@ -64,18 +64,14 @@ def changes(logits, target):
 """
 
 
-class Heard:
+class Heard(Listener):
     """A listener that remembers."""
 
     def __init__(self) -> None:
         self.all: list[Ended] = []
 
-    def begin(self, total: int, workers: int) -> None: ...
-
     def ended(self, one: Ended) -> None:
         self.all.append(one)
-
-    def end(self) -> None: ...
 
 
 def test_each_misdeed_costs_its_own_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +91,7 @@ def test_each_misdeed_costs_its_own_run(tmp_path: Path, monkeypatch: pytest.Monk
         design={"splits": "one.json", "inner": 0.25},
     )
     heard = Heard()
-    done = conduct(study, "runs here", roots=[tmp_path], workers=1, limit=0.1, memory=12, listener=heard)  # type: ignore[arg-type]
+    done = conduct(study, "runs here", roots=[tmp_path], workers=1, limit=0.1, memory=12, listener=heard)
     assert {one.run.loss.label.removesuffix("()"): one.outcome for one in heard.all} == expected
     assert done.failed == 5
     messages = {one.outcome: one.message for one in heard.all}

@@ -133,7 +133,8 @@ def test_the_page_says_which_way_is_better_and_what_was_learned(folder: Path) ->
         "±0.5 mm",
         "depth in mm; learned in standard deviations from the mean of the cases fitted to",
         "learning curves alone: a quantity has no threshold",
-        "value = loss(output, target)  # (N, 1), both in standard deviations",
+        "value = loss(network(images), target)  # output (N, 1), in the same unit",
+        "# target (N, 1): standard deviations from the mean of the training cases",
     ):
         assert part in html, part
     assert "ROC" not in html.split('<script id="plotly">')[0]

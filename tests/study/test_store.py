@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import struct
 import subprocess
@@ -318,6 +319,34 @@ def test_what_the_dead_left_is_removed_and_what_the_living_write_is_not(
         alive.communicate(b"\n")
     store.clean()
     assert [one.exists() for one in theirs] == [False, False]
+
+
+@pytest.mark.parametrize(
+    "others", [("node-1", "pid:[4026531836]"), ("node1", "pid:[4026532180]"), ("node11", "pid:[4026531836]")]
+)
+def test_what_another_machine_writes_is_not_touched(
+    others: tuple[str, str], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that machines share: a number of a process means something on one machine, in one name space, alone."""
+
+    def on(name: str, space: str) -> None:
+        monkeypatch.setattr(platform, "node", lambda: name)
+        monkeypatch.setattr(os, "readlink", lambda path: space)
+
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = []
+    (store.folder / "studies" / "one").mkdir(parents=True)
+    for machine in (others, ("node1", "pid:[4026531836]")):
+        on(*machine)
+        mine = leave_behind(store, monkeypatch)
+        gone = mine.with_name(mine.name.replace(f"-{os.getpid()}-", f"-{dead.pid}-"))
+        left.append(mine.rename(store.folder / "studies" / "one" / gone.name))
+    store.clean()
+    assert [one.exists() for one in left] == [True, False]
+    on(*others)
+    store.clean()
+    assert not left[0].exists(), "it is its own machine's to remove"
 
 
 def test_preparing_a_study_cleans_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ EXTRAS = {
     "monai": ("monai",),
     "ray": ("ray",),
     "slurm": ("submitit",),
+    "track": ("tensorboard", "mlflow"),
     "attribution": ("captum",),
 }
 

@@ -72,6 +72,19 @@ def losses(
 
 
 @app.command()
+def init(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A folder, an archive, a table or a file of arrays.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The study file to write.")] = Path("study.yaml"),
+    data_root: RootOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Look at your own data, say what was found and what looks wrong, and write a study of them."""
+    from .init import write_study
+
+    raise typer.Exit(write_study(path, out, data_root, as_json))
+
+
+@app.command()
 def run(
     study: StudyArgument,
     store: StoreOption = Path("whichloss-runs"),
@@ -86,6 +99,23 @@ def run(
     memory: Annotated[
         float | None, typer.Option(metavar="GB", help="Main memory that each worker may take (Linux).")
     ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOOL:PLACE", help="Also log to tensorboard[:DIR] or mlflow:URI; may be repeated."),
+    ] = None,
+    on: Annotated[
+        str, typer.Option(metavar="ENGINE", help="local, ray, ray:HOST:PORT, ray://HOST:PORT, slurm or slurm:local.")
+    ] = "local",
+    cpus: Annotated[
+        int | None, typer.Option("--cpus-per-run", min=1, help="Cores of each run on a cluster; default 1.")
+    ] = None,
+    gpus: Annotated[
+        float | None, typer.Option("--gpus-per-run", help="GPUs of each run on a cluster, or a part: 0.25.")
+    ] = None,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="For submitit: partition, time, mem_gb, ...; may be repeated."),
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be run, and how long it may take.")] = False,
     allow_mixed: MixedOption = False,
     require_winner: Annotated[
@@ -98,7 +128,12 @@ def run(
     for option, value in (("--limit", limit), ("--memory", memory)):
         if value is not None and not value > 0:
             raise typer.BadParameter(f"{value:g} is not above 0", param_hint=option)
-    effort = {"workers": workers, "retries": retries, "limit": limit, "memory": memory}
+    if plan and on != "local":
+        raise typer.BadParameter("the plan measures this machine; leave out --on", param_hint="--plan")
+    effort = {
+        "workers": workers, "retries": retries, "limit": limit, "memory": memory, "track": track or (),
+        "place": {"on": on, "cpus": cpus, "gpus": gpus, "slurm": slurm or []},
+    }  # fmt: skip
     raise typer.Exit(run_study(study, store, data_root, changes, name, effort, plan, allow_mixed, require_winner))
 
 
@@ -115,15 +150,20 @@ def report(
     paper: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write figures, tables, methods and BibTeX for a paper.")
     ] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write the answers on the test parts: masks, or a table.")
+    ] = None,
 ) -> None:
     """Table, verdict and page from whatever is finished; of several studies, a page with all of them, too."""
     from .study import report_beside, report_study
 
     if others:
-        if changes or name or markdown or paper:
-            raise typer.BadParameter("--set, --name, --markdown and --paper are for one study", param_hint="report")
+        if changes or name or markdown or paper or predictions:
+            raise typer.BadParameter(
+                "--set, --name, --markdown, --paper and --predictions are for one study", param_hint="report"
+            )
         raise typer.Exit(report_beside([study, *others], store, data_root, allow_mixed))
-    raise typer.Exit(report_study(study, store, data_root, changes, name, allow_mixed, markdown, paper))
+    raise typer.Exit(report_study(study, store, data_root, changes, name, allow_mixed, markdown, paper, predictions))
 
 
 @app.command()

@@ -15,6 +15,8 @@ from whichloss.stats import Verdict
 from whichloss.study.conduct import Conducted, Listener, Prepared, prepare, report, run_missing
 from whichloss.study.estimate import estimate
 from whichloss.study.execute import Ended
+from whichloss.study.on import Place, settings
+from whichloss.study.predictions import write_predictions
 from whichloss.study.read import find_study, read_study
 from whichloss.study.store import write_text
 
@@ -33,14 +35,16 @@ def run_study(
     allow_mixed: bool,
     require_winner: bool,
 ) -> Exit:
-    """effort: workers, retries, limit and memory, as `run_missing` takes them."""
+    """effort: workers, retries, limit, memory and track, as `run_missing` takes them, and the fields of its place."""
+    asked = effort.pop("place")
+    place = Place(**asked | {"slurm": settings(asked["slurm"])})
     _import_from_here_and(source)
     study = read_study(source, changes, name)
     prepared = prepare(study, store, _roots(source, data_root))
     if plan:
         print(estimate(prepared, effort["workers"]))
         return Exit.DONE
-    run_missing(prepared, listener=Bar(prepared.finished), **effort)
+    run_missing(prepared, listener=Bar(prepared.finished), place=place, **effort)
     done = report(prepared, allow_mixed=allow_mixed)
     _tell(prepared, done)
     if done.failed:
@@ -57,6 +61,7 @@ def report_study(
     allow_mixed: bool,
     markdown: Path | None,
     paper: Path | None,
+    predictions: Path | None = None,
 ) -> Exit:
     _import_from_here_and(source)
     study = read_study(source, changes, name)
@@ -68,6 +73,8 @@ def report_study(
     _tell(prepared, done)
     if paper is not None:
         print(f"for a paper: {len(write_paper(done.record, paper))} files in {paper}")
+    if predictions is not None:
+        print(f"predictions: {write_predictions(prepared, predictions)} files in {predictions}")
     return Exit.FAILED if done.failed else Exit.DONE
 
 
@@ -156,6 +163,9 @@ class Bar(Listener):
             self.bar.update(self.task, advance=not again, left=left)
         else:
             self.console.print(f"{done} of {self.total} runs, {failed} failed, {left}")
+
+    def warn(self, text: str) -> None:
+        self.console.print(f"warning: {text}", markup=False)
 
     def end(self) -> None:
         if self.bar is not None:

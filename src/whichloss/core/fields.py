@@ -134,7 +134,7 @@ def numbers(default: Any = MISSING, *, low: float = -inf, optional: bool = False
     return _field(default, _optional(spec) if optional else spec)
 
 
-def inner(kind: Callable[[], type], *, kw_only: bool = False) -> Any:
+def inner(kind: Callable[[], type], *, kw_only: bool = False, says: str = "a loss, such as Dice()") -> Any:
     """Another value, given first and without its name: the loss that a wrapper wraps.
 
     `kind` is a function, since a class cannot name itself while it is being made.
@@ -145,4 +145,4 @@ def inner(kind: Callable[[], type], *, kw_only: bool = False) -> Any:
             raise TypeError
         return value
 
-    return field(kw_only=kw_only, metadata={SPEC: Spec(read, "a loss, such as Dice()", kind)})
+    return field(kw_only=kw_only, metadata={SPEC: Spec(read, says, kind)})

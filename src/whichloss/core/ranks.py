@@ -1,10 +1,14 @@
 """Sums over the processes of a data-parallel training."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+_whole = False  # whether each process has been given the batch of all of them
 
 
 class _SumOverRanks(torch.autograd.Function):
@@ -29,6 +33,17 @@ class _SumOverRanks(torch.autograd.Function):
 
 def over_ranks(sums: Tensor) -> Tensor:
     """The sums of the batch of all processes; the sums themselves outside data-parallel training."""
-    if not dist.is_available() or not dist.is_initialized():
+    if _whole or not dist.is_available() or not dist.is_initialized():
         return sums
     return _SumOverRanks.apply(sums)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def whole_batch() -> Iterator[None]:
+    """Within this context each process is given the logits of all of them, so that there is nothing to add up."""
+    global _whole
+    before, _whole = _whole, True
+    try:
+        yield
+    finally:
+        _whole = before

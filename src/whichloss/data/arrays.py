@@ -2,6 +2,8 @@
 
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -76,12 +78,12 @@ class Arrays(DataSet):
 
     def load(self, root: Root = None) -> Cases:
         path = find_file(self.path, root)
-        arrays = _read(path, list(self._names().values()))
-        images = self._images(arrays[self.image])
+        arrays = read_arrays(path, list(self._names().values()))
+        images = as_images(arrays[self.image], self.dims, self.path, self.image, self.scale)
         self._check_lengths(arrays, len(images))
         size = images.shape[2:]
         ids = _texts(arrays, self.id) or tuple(map(str, range(len(images))))
-        target = _without_channel(arrays[self.target], size)
+        target = without_channel(arrays[self.target], size)
         labels, asked = self._asked(target, size, ids)
         columns = {
             name: tuple(arrays[name].ravel().tolist()) for name in (self.group, self.stratify) if name is not None
@@ -119,7 +121,7 @@ class Arrays(DataSet):
         if self.volume is not None:
             return self._hits(target), {"kind": "detection", "classes": ("no lesion", "lesion")}
         if target.ndim == 1:
-            labels, classes = _read_labels(target, self.target)
+            labels, classes = read_labels(target, self.target)
             return labels, {"kind": "classification", "classes": classes}
         labels, classes = self._masks(target, size, ids)
         return labels, {"kind": "segmentation", "classes": classes}
@@ -169,25 +171,6 @@ class Arrays(DataSet):
                     f"  hint: where {self.volume!r} begins anew for every patient, store scan names that differ"
                 )
 
-    def _images(self, images: np.ndarray) -> np.ndarray:
-        """(N, channels, *S), float32."""
-        if not (np.issubdtype(images.dtype, np.number) or images.dtype == bool) or np.iscomplexobj(images):
-            raise UserError(f"{self.path}: the images in {self.image!r} are {images.dtype}; they must be numbers")
-        if images.ndim == self.dims + 1:
-            images = images[:, None]
-        elif images.ndim == self.dims + 2:
-            images = np.moveaxis(images, -1, 1) if images.shape[-1] in (1, 3, 4) else images
-        else:
-            raise UserError(
-                f"{self.path}: the images in {self.image!r} are {images.shape}; with dims={self.dims} they must have "
-                f"{self.dims + 1} axes, or {self.dims + 2} with channels" + (" (volumes: dims=3)" * (images.ndim == 5))
-            )
-        largest = {"uint8": 255, "uint16": 65535}.get(images.dtype.name) if self.scale else None
-        floats = np.array(images, dtype=np.float32, order="C")
-        if largest:
-            floats /= largest
-        return floats
-
     def _masks(
         self, masks: np.ndarray, size: tuple[int, ...], ids: tuple[str, ...]
     ) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -200,13 +183,45 @@ class Arrays(DataSet):
         return read_masks(masks, ids, self.ignore)
 
 
-def _read(path: Path, names: list[str]) -> dict[str, np.ndarray]:
+def as_images(images: np.ndarray, dims: int, where: str, name: str, scale: bool = True) -> np.ndarray:
+    """(N, channels, *S), float32, of what `Arrays` takes for images; 8 and 16 bit are brought to [0, 1] by `scale`."""
+    if not (np.issubdtype(images.dtype, np.number) or images.dtype == bool) or np.iscomplexobj(images):
+        raise UserError(f"{where}: the images in {name!r} are {images.dtype}; they must be numbers")
+    if images.ndim == dims + 1:
+        images = images[:, None]
+    elif images.ndim == dims + 2:
+        images = np.moveaxis(images, -1, 1) if images.shape[-1] in (1, 3, 4) else images
+    else:
+        raise UserError(
+            f"{where}: the images in {name!r} are {images.shape}; with dims={dims} they must have "
+            f"{dims + 1} axes, or {dims + 2} with channels" + (" (volumes: dims=3)" * (images.ndim == 5))
+        )
+    largest = {"uint8": 255, "uint16": 65535}.get(images.dtype.name) if scale else None
+    floats = np.array(images, dtype=np.float32, order="C")
+    if largest:
+        floats /= largest
+    return floats
+
+
+def names_in(path: Path) -> list[str]:
+    """What the arrays of a .npz file are called."""
+    with _opened(path) as file:
+        return list(file.files)
+
+
+def read_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
+    with _opened(path) as file:
+        missing = next((name for name in names if name not in file.files), None)
+        if missing is not None:
+            raise UserError(f"{path} has no array {missing!r}; it has {', '.join(file.files)}")
+        return {name: file[name] for name in dict.fromkeys(names)}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-            missing = next((name for name in names if name not in file.files), None)
-            if missing is not None:
-                raise UserError(f"{path} has no array {missing!r}; it has {', '.join(file.files)}")
-            return {name: file[name] for name in dict.fromkeys(names)}
+            yield file
     except UserError:
         raise
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, AttributeError, TypeError) as error:
@@ -217,14 +232,14 @@ def _texts(arrays: dict[str, Any], name: str | None) -> tuple[str, ...] | None:
     return None if name is None else tuple(arrays[name].ravel().astype(str).tolist())
 
 
-def _without_channel(target: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+def without_channel(target: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """(N, 1) is (N,), and (N, 1, *S) or (N, *S, 1) is (N, *S)."""
     if target.shape[1:] in ((1,), (1, *size)):
         return target[:, 0]
     return target[..., 0] if target.shape[1:] == (*size, 1) else target
 
 
-def _read_labels(labels: np.ndarray, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def read_labels(labels: np.ndarray, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     found, index = np.unique(labels, return_inverse=True)
     if labels.dtype.kind not in "US" and not np.array_equal(found, np.arange(len(found))):
         raise UserError(

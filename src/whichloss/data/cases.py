@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from whichloss.core import Candidates, Task, UserError
+from whichloss.core.rows import Rows, finite, parts
 from whichloss.core.task import IGNORED
 
 
@@ -21,6 +22,7 @@ class Cases:
     images: (N, channels, *S), float32. labels: (N,) in classification, (N, *S) in segmentation; long, 0 .. K - 1, and
     -1 for an element of a mask that has no say. In regression (N,), float32, in the unit of the task. In detection
     (N,), 0 or 1, the same for all views of a candidate.
+    Volumes larger than memory, and their masks, as int8, lie in files (`maps.py`), and no copy is made of any.
     """
 
     images: Tensor
@@ -70,16 +72,32 @@ class Cases:
             part=True,
         )
 
-    def truth(self, at: Sequence[int]) -> Tensor:
+    @property
+    def in_files(self) -> bool:
+        """Whether images and masks are larger than memory."""
+        return self.labels.dtype == torch.int8
+
+    def images_at(self, at: Sequence[int]) -> Tensor | Rows:
+        return Rows(self.images, at) if self.in_files else self.images[list(at)]
+
+    def labels_at(self, at: Sequence[int]) -> Tensor | Rows:
+        return Rows(self.labels, at) if self.in_files else self.labels[list(at)]
+
+    def truth(self, at: Sequence[int]) -> Tensor | Rows:
         """What metrics compare the answers to these cases with: their labels; in detection a table, see Candidates."""
-        return self.labels[list(at)] if self.candidates is None else self.candidates.truth(self.labels, at)
+        return self.labels_at(at) if self.candidates is None else self.candidates.truth(self.labels, at)
+
+    @property
+    def subgroups(self) -> tuple[str, ...]:
+        """What results are shown apart by, where the data say: a column `subgroup`, else the strata; else nothing."""
+        return tuple(map(str, self.columns.get("subgroup", self.strata or ())))
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what a run can depend on: images, labels, ids, groups, strata and the task."""
         header = {
             "images": [str(self.images.dtype), *self.images.shape],
-            "labels": [str(self.labels.dtype), *self.labels.shape],
+            "labels": [str(torch.int64 if self.in_files else self.labels.dtype), *self.labels.shape],
             "ids": self.ids,
             "groups": self.groups,
             "strata": self.strata,
@@ -89,7 +107,8 @@ class Cases:
         }
         digest = sha256(json.dumps(header, sort_keys=True).encode())
         for tensor in (self.images, self.labels):
-            digest.update(tensor.detach().cpu().contiguous().numpy().data)
+            for part in parts(tensor.detach().cpu().contiguous()):
+                digest.update((part.long() if part.dtype == torch.int8 else part).numpy().data)
         return digest.hexdigest()
 
     def _check_lengths(self) -> None:
@@ -105,7 +124,7 @@ class Cases:
             raise UserError("candidates go with detection, and detection with candidates")
         if strange := set(self.sides) - {"train", "test"}:
             raise UserError(f"sides hold {sorted(strange)}; each case says 'train' or 'test'")
-        if self.images.dtype != torch.float32 or self.labels.dtype != wanted:
+        if self.images.dtype != torch.float32 or (self.labels.dtype != wanted and not self._masks_in_files):
             raise UserError(
                 f"images are {self.images.dtype}, labels {self.labels.dtype}; in {task.kind} they must be float32 and"
                 f" {str(wanted).removeprefix('torch.')}"
@@ -116,6 +135,10 @@ class Cases:
         wanted = (n, *task.size) if task.kind == "segmentation" else (n,)
         if self.labels.shape != wanted:
             raise UserError(f"labels are {tuple(self.labels.shape)}; {task.kind} of these images needs {wanted}")
+
+    @property
+    def _masks_in_files(self) -> bool:
+        return self.in_files and self.task.kind == "segmentation"
 
     def _check_content(self) -> None:
         if len(self) < 2:
@@ -131,22 +154,23 @@ class Cases:
             self._check_classes()
 
     def _check_finite(self, values: Tensor, says: str) -> None:
-        finite = values.isfinite().reshape(len(self), -1).all(1)
-        if not finite.all():
-            bad = [self.ids[i] for i in (~finite).nonzero().flatten().tolist()]
+        bad = [name for name, one in zip(self.ids, values, strict=True) if not finite(one)]
+        if bad:
             others = f", nor are those of {len(bad) - 1} others" if len(bad) > 1 else ""
             raise UserError(says.format(repr(bad[0])) + others)
 
     def _check_classes(self) -> None:
         classes = self.task.classes
-        known = self.labels[self.labels >= 0] if self.task.kind == "segmentation" else self.labels
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < (IGNORED if self.task.kind == "segmentation" else 0) or high >= len(classes):
             raise UserError(f"labels run from {low} to {high}; {len(classes)} classes are 0 to {len(classes) - 1}")
         if self.candidates is not None:
             self._check_views(self.candidates)
-        counts = torch.bincount(known.flatten(), minlength=len(classes)).tolist()
-        for name, count in zip(classes, counts, strict=True):
+        counts = sum(
+            torch.bincount(part[part >= 0], minlength=len(classes)) for part in parts(self.labels.contiguous())
+        )
+        assert isinstance(counts, Tensor)
+        for name, count in zip(classes, counts.tolist(), strict=True):
             if count == 0:
                 what = "pixel or voxel" if self.task.kind == "segmentation" else "case"
                 raise UserError(f"class {name!r} is empty: no {what} of {len(self)} cases is labelled so")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from csv import DictReader
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -64,8 +65,14 @@ def inner(cases: Cases, train: Sequence[int], *, fraction: float, seed: int) -> 
 
 
 def given(path: str | Path, cases: Cases, root: Root = None) -> list[Fold]:
-    """Folds that somebody else drew, as in nnU-Net's splits_final.json: [{"train": [ids], "val": [ids]}, ...]."""
+    """Folds that somebody else drew, as in nnU-Net's splits_final.json: [{"train": [ids], "val": [ids]}, ...].
+
+    Or a table, .csv, with the columns id (else path) and fold: each fold is tested once.
+    """
     path = find_file(path, root)
+    if path.suffix.lower() == ".csv":
+        place = {one: i for i, one in enumerate(cases.ids)}
+        return [_given(f"{path}, fold {name!r}", entry, place, cases) for name, entry in _of_table(path).items()]
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
@@ -74,6 +81,17 @@ def given(path: str | Path, cases: Cases, root: Root = None) -> list[Fold]:
         raise UserError(f'{path} must be a list of {{"train": [ids], "val": [ids]}}, no list of ids empty')
     place = {one: i for i, one in enumerate(cases.ids)}
     return [_given(f"{path}, fold {number}", entry, place, cases) for number, entry in enumerate(entries)]
+
+
+def share_of(groups: Sequence[str], facts: Sequence[tuple[str, ...]], share: float, chance: Generator) -> np.ndarray:
+    """Indices, ascending, of about this share of the cases: whole groups, with their share of each kind of fact.
+
+    facts: for each case as many texts, such as its class, its stratum and its side.
+    """
+    names, member = np.unique(groups, return_inverse=True)
+    kinds = np.hstack([_one_hot(np.array(column)) for column in zip(*facts, strict=True)])
+    part = _deal(_sums(kinds, member, len(names)), [1 - share, share], chance)
+    return np.flatnonzero(part[member] == 1)
 
 
 def check_groups(cases: Cases, fold: Fold) -> None:
@@ -168,6 +186,28 @@ def _sums(facts: np.ndarray, member: np.ndarray, groups: int) -> np.ndarray:
 
 
 # folds from a file
+
+
+def _of_table(path: Path) -> dict[str, dict[str, list]]:
+    """The ids of both sides, by the name of the fold."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        table = [{name: cell for name, cell in row.items() if name and cell} for row in DictReader(file)]
+    rows = [{name.strip(): cell.strip() for name, cell in row.items()} for row in table if row]
+    if not rows or "fold" not in rows[0] or any(not row.keys() & {"id", "path"} for row in rows):
+        raise UserError(f"{path} must have the columns id (or path) and fold, as a table of cases has them")
+    fold_of = {row.get("id") or row["path"]: row.get("fold", "") for row in rows}
+    names = sorted(set(fold_of.values()))
+    if len(names) < 2 or "" in names:
+        raise UserError(
+            f"{path}: the column fold holds {', '.join(map(repr, names))}; each case needs one of two or more"
+        )
+    return {
+        name: {
+            "train": [one for one, fold in fold_of.items() if fold != name],
+            "val": [one for one, fold in fold_of.items() if fold == name],
+        }
+        for name in names
+    }
 
 
 def _is_split(entry: object) -> bool:

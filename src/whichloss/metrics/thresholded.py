@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from whichloss.core import Counts, Task, choice
+from whichloss.core.rows import PART, Rows
 from whichloss.metrics.metric import Metric
 
 
@@ -56,7 +57,11 @@ class ThresholdedMetric(Metric):
     def _counts(self, logits: Tensor, labels: Tensor, task: Task, at: float) -> Counts:
         self.check_fold(logits, labels, task)
         foreground = task.binary or task.kind == "segmentation"
-        return count(decide(logits, task, at), labels, range(1 if foreground else 0, len(task.classes)))
+        classes = range(1 if foreground else 0, len(task.classes))
+        if not isinstance(labels, Rows) and logits[:1].numel() <= PART:
+            return count(decide(logits, task, at), labels, classes)
+        each = [_count_in_parts(one, truth, task, at, classes) for one, truth in zip(logits, labels, strict=True)]
+        return Counts(*(torch.cat(part) for part in zip(*each, strict=True)))
 
 
 def decide(logits: Tensor, task: Task, at: float = 0.0) -> Tensor:
@@ -68,6 +73,13 @@ def decide(logits: Tensor, task: Task, at: float = 0.0) -> Tensor:
     if bar.item() > at:  # rounded up: a logit between `at` and the bar would be missed
         bar = bar.nextafter(bar.new_tensor(-inf))
     return scores > bar
+
+
+def _count_in_parts(logits: Tensor, labels: Tensor, task: Task, at: float, classes: range) -> Counts:
+    """`count` of one image, logits (C, *S) and labels (*S), of which no copy is made."""
+    pieces = zip(logits.flatten(1).split(PART, 1), labels.flatten().split(PART), strict=True)
+    each = [count(decide(one.unsqueeze(0), task, at), truth.unsqueeze(0), classes) for one, truth in pieces]
+    return Counts(*(torch.stack(part).sum(0) for part in zip(*each, strict=True)))
 
 
 def wide(logits: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from whichloss.core import Counts, Task, UserError
+from whichloss.core.rows import PART, Rows
 from whichloss.metrics.metric import Metric
 from whichloss.metrics.thresholded import ThresholdedMetric, wide
 
@@ -39,12 +40,13 @@ def tune_threshold(metric: Metric, logits: Tensor, labels: Tensor, task: Task) -
     if not task.binary:
         raise UserError(f"of {len(task.classes)} classes the highest logit wins; there is no threshold to tune")
     metric.check_fold(logits, labels, task)
-    logits = wide(logits)[:, 0].nan_to_num(nan=-HUGE, posinf=HUGE, neginf=-HUGE).clamp(-HUGE, HUGE)
     if task.kind == "segmentation":
-        known = labels.flatten(1) >= 0
-        seen = torch.where(known, logits.flatten(1), -HUGE)  # what has no say is never a yes
-        return _middle(_grid(metric, seen, labels.flatten(1) == 1, known.sum(1, keepdim=True)), snap=True)
-    return _middle(_exact(metric, logits.double(), labels == 1), snap=False)
+        return _middle(_grid(metric, logits, labels), snap=True)
+    return _middle(_exact(metric, _bounded(wide(logits)[:, 0]).double(), labels == 1), snap=False)
+
+
+def _bounded(logits: Tensor) -> Tensor:
+    return logits.nan_to_num(nan=-HUGE, posinf=HUGE, neginf=-HUGE).clamp(-HUGE, HUGE)
 
 
 def _exact(metric: ThresholdedMetric, logits: Tensor, truth: Tensor) -> Steps:
@@ -65,26 +67,45 @@ def _exact(metric: ThresholdedMetric, logits: Tensor, truth: Tensor) -> Steps:
     return Steps(bounds[:-1], bounds[1:], metric.goal(counts))
 
 
-def _grid(metric: ThresholdedMetric, logits: Tensor, truth: Tensor, elements: Tensor) -> Steps:
-    """A few thresholds for one answer per voxel, (N, M): one histogram per image gives the counts at all of them."""
-    candidates = _candidates(logits, truth)
+def _grid(metric: ThresholdedMetric, logits: Tensor, labels: Tensor | Rows) -> Steps:
+    """A few thresholds for one answer per voxel: one histogram per image gives the counts at all of them.
+
+    logits: (N, 1, *S), labels: (N, *S); of neither a copy is made.
+    """
+    candidates = _candidates(logits, labels)
     bins = len(candidates) + 1
-    above = []
-    for image, true in zip(logits, truth, strict=True):
-        bin_of = torch.bucketize(image.double(), candidates) + bins * true  # k: above the first k candidates
-        here = torch.bincount(bin_of, minlength=2 * bins).reshape(2, bins)
-        above.append(here.flip(1).cumsum(1).flip(1)[:, 1:])
-    fp, tp = torch.stack(above, 1).double() if above else logits.new_zeros(2, 0, bins - 1)
-    counts = Counts(tp, fp, truth.sum(1, keepdim=True) - tp, elements.double().expand_as(tp))
+    above, elements, positive = [], [], []
+    for image, drawn in zip(logits, labels, strict=True):
+        here, known, true = candidates.new_zeros(2 * bins, dtype=torch.long), 0, 0
+        for part, truth in zip(image.flatten().split(PART), drawn.flatten().split(PART), strict=True):
+            bin_of = torch.bucketize(_seen(part, truth).double(), candidates)  # k: above the first k candidates
+            here += torch.bincount(bin_of + bins * (truth == 1), minlength=2 * bins)
+            known, true = known + int((truth >= 0).sum()), true + int((truth == 1).sum())
+        above.append(here.reshape(2, bins).flip(1).cumsum(1).flip(1)[:, 1:])
+        elements.append([known])
+        positive.append([true])
+    fp, tp = torch.stack(above, 1).double() if above else candidates.new_zeros(2, 0, bins - 1)
+    total = fp.new_tensor(positive).reshape(-1, 1)
+    counts = Counts(tp, fp, total - tp, fp.new_tensor(elements).reshape(-1, 1).expand_as(tp))
     return Steps(candidates, candidates, metric.goal(counts).nanmean(0))
 
 
-def _candidates(logits: Tensor, truth: Tensor) -> Tensor:
+def _seen(logits: Tensor, labels: Tensor) -> Tensor:
+    """What has no say is never a yes."""
+    return torch.where(labels >= 0, _bounded(wide(logits)), -HUGE)
+
+
+def _candidates(logits: Tensor, labels: Tensor | Rows) -> Tensor:
     """Sorted thresholds: a grid of probabilities, and the logits above which a multiple of the true volume lies."""
-    grid = logits.new_tensor([log(p / (1 - p)) for p in PROBABILITIES], dtype=torch.float64)
+    grid = torch.tensor([log(p / (1 - p)) for p in PROBABILITIES], dtype=torch.float64, device=logits.device)
     every = -(-logits.numel() // SAMPLE) or 1
-    highest = logits.flatten()[::every].sort(descending=True).values
-    volume = truth.flatten()[::every].sum()
+    size, sampled, volume = logits[:1].numel(), [wide(logits.new_empty(0))], 0
+    for place, (image, drawn) in enumerate(zip(logits, labels, strict=True)):
+        mine = slice(-place * size % every, None, every)  # every so many of all images, one after the other
+        truth = drawn.flatten()[mine]
+        sampled.append(_seen(image.flatten()[mine], truth))
+        volume += int((truth == 1).sum())
+    highest, volume = torch.cat(sampled).sort(descending=True).values, torch.tensor(volume, device=logits.device)
     wanted = (volume * torch.logspace(-4, 4, VOLUMES, base=2, dtype=torch.float64, device=logits.device)).round().long()
     quantiles = highest[wanted.clamp(max=len(highest) - 1)].double() if len(highest) else grid[:0]
     return torch.cat([grid, quantiles[quantiles.abs() < HUGE]]).unique()

@@ -52,12 +52,13 @@ class DropConnect(nn.Module):
 
     def _all(self, features: Tensor) -> Tensor:
         weight = self.layer.weight
-        return self.layer.linear(features, weight * self._mask(), self.layer.bias)
+        return self.layer.linear(features, weight * self.mask(), self.layer.bias)
 
     def _each(self, features: Tensor) -> Tensor:
         return torch.cat([self._all(one) for one in features.split(1)])
 
-    def _mask(self) -> Tensor:
+    def mask(self) -> Tensor:
+        """Which weights are kept, drawn anew at each call."""
         weight = self.layer.weight
         return torch.rand(weight.shape, device=weight.device) < self.keep  # on a CPU a sixth of bernoulli's time
 

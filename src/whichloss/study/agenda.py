@@ -3,6 +3,7 @@
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from .runs import Run
 
@@ -29,20 +30,14 @@ class Agenda:
     def take(self) -> Run | None:
         """The next run; waits while others may still open new ones. None: there is nothing left to do."""
         with self._news:
-            while True:
-                while self._idle:
-                    job = self._idle.popleft()
-                    run = job(self.attempted)
-                    if run is None:
-                        continue
-                    if run.key in self._taken:  # somebody computes it already
-                        self._taken[run.key].append(job)
-                        continue
-                    self._taken[run.key] = [job]
-                    return run
-                if not self._taken:
-                    return None
+            while (run := self._next()) is None and self._taken:
                 self._news.wait()
+            return run
+
+    def ready(self, most: int) -> list[Run]:
+        """The next runs, as many as need not wait; none, while others are being computed, says nothing of the rest."""
+        with self._news:
+            return list(islice(iter(self._next, None), most))
 
     def ended(self, run: Run) -> None:
         """Say that a run taken has an outcome, whatever it is. Its jobs go on first, so that searches finish."""
@@ -50,6 +45,19 @@ class Agenda:
             self._tried[run.key] += 1
             self._idle.extendleft(reversed(self._taken.pop(run.key)))
             self._news.notify_all()
+
+    def _next(self) -> Run | None:
+        while self._idle:
+            job = self._idle.popleft()
+            run = job(self.attempted)
+            if run is None:
+                continue
+            if run.key in self._taken:  # somebody computes it already
+                self._taken[run.key].append(job)
+                continue
+            self._taken[run.key] = [job]
+            return run
+        return None
 
 
 def single(run: Run) -> Job:

@@ -6,6 +6,7 @@ from math import isnan, nan
 from torch import Tensor, nn
 
 from whichloss.core import Task
+from whichloss.core.rows import finite
 from whichloss.metrics import Metric
 
 from .score import inner_scores
@@ -28,7 +29,7 @@ class Best:
 
 def judged(inner: Tensor, labels: Tensor, task: Task, judge: Metric) -> float:
     """What a metric says of answers on the inner split, as if they were the last; NaN where not all are numbers."""
-    if not inner.isfinite().all():
+    if not finite(inner):
         return nan
     value = inner_scores([judge], {"inner": inner, "inner_labels": labels}, task)[repr(judge)]["value"]
     return nan if value is None else value

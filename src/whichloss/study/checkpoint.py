@@ -73,11 +73,13 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoint of one run: written at ends of epochs, `interval` seconds or more apart."""
 
-    def __init__(self, folder: Path, key: str, device: torch.device, interval: float | None = None) -> None:
+    def __init__(
+        self, folder: Path, key: str, device: torch.device, interval: float | None = None, devices: int = 1
+    ) -> None:
         self.path = folder / "state.safetensors"
         self.device, self.interval = device, seconds_between() if interval is None else interval
         # a record tells of one machine, so a run has one: all that `facts` names must be the same
-        self.origin = {"key": key} | machine.facts(device)
+        self.origin = {"key": key} | machine.facts(device, devices)
         self.spent = Spent()
         self._began = self._last = time.monotonic()
 

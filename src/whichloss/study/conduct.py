@@ -2,8 +2,11 @@
 
 import difflib
 import json
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -21,12 +24,16 @@ from .agenda import Agenda
 from .execute import Ended, execute, plan_workers
 from .gather import gather
 from .measures import title
+from .on import HERE, Place, execute_on
+from .passes import check_losses
 from .probe import probe
 from .runs import Run, runs_of
 from .score import chances
 from .shelf import Shelf
 from .store import Store
 from .study import Study
+from .supplement import supplement
+from .track import Tracks
 from .tune import Tuning
 from .tune import check as check_settings
 from .twins import Twins
@@ -82,6 +89,10 @@ class Listener:
 
     def ended(self, one: Ended) -> None: ...
 
+    def warn(self, text: str) -> None:
+        """Of what costs no run."""
+        warnings.warn(text, stacklevel=2)
+
     def end(self) -> None: ...
 
 
@@ -95,15 +106,20 @@ def prepare(study: Study, store: str | Path, roots: Sequence[Path] = ()) -> Prep
     return Prepared(study, kept, shelf, list(runs_of(study, shelf, splits)), Tuning(study, kept, shelf))
 
 
-def look_first(prepared: Prepared) -> None:
+def look_first(prepared: Prepared, place: Place = HERE) -> None:
     """Before the first run: can every metric be measured, and every loss teach? Raises UserError."""
     study = prepared.study
-    machine.choose_device(study.training.device)
+    if place.here:
+        plan_workers(study.training.device, None, study.training.devices)
+    else:
+        place.share(study.training.device, study.training.devices)
     for cases in prepared.data.values():
         for metric in study.metrics:
             metric.accept(cases.task)
         for one in {one for stress in study.stress.levels for one in stress}:
             one.accept(cases.task)
+    if study.training.skip_easy:
+        check_losses(study.losses)
     if study.tune is not None:
         check_settings(study.tune, prepared.runs)
     twins = {id(cases): Twins(cases) for cases in prepared.data.values()} if study.design.draws is None else {}
@@ -114,14 +130,14 @@ def look_first(prepared: Prepared) -> None:
             twins[id(cases)].check(fold, f"fold {run.fold} of seed {run.seed}")
         labels = cases.truth(fold.test)
         shape = labels.shape[1:] if cases.task.kind == "segmentation" else ()
-        blind = torch.zeros(len(labels), cases.task.outputs, *shape)
+        blind = torch.zeros(1).expand(len(labels), cases.task.outputs, *shape)
         if isnan(study.primary.value(blind, labels, cases.task)):
             raise UserError(
                 f"{title(study.primary)} is not defined on the test part of fold {run.fold}, seed {run.seed}:"
                 f" a class is missing among its {len(labels)} cases; take fewer folds, or other ones"
             )
     for run in {(run.loss, run.data, run.network, run.stress): run for run in reversed(prepared.runs)}.values():
-        probe(run, prepared.shelf.of(run))
+        probe(run, prepared.shelf.of(run), here=place.here)
 
 
 def conduct(
@@ -133,15 +149,19 @@ def conduct(
     retries: int = 0,
     limit: float | None = None,
     memory: float | None = None,
+    track: Sequence[str] = (),
+    place: Place = HERE,
     allow_mixed: bool = False,
     listener: Listener | None = None,
 ) -> Conducted:
     """Run and report. What is finished in the store is never computed again.
 
     limit: minutes that a run may take; memory: GB that a worker may take; a run that needs more costs itself alone.
+    track: tensorboard, tensorboard:DIR or mlflow:URI, to which runs are told as they go.
+    place: where runs are computed, such as Place(on="ray", gpus=0.25), with the store on a folder that is shared.
     """
     prepared = prepare(study, store, roots)
-    run_missing(prepared, workers, listener or Listener(), retries, limit, memory)
+    run_missing(prepared, workers, listener or Listener(), retries, limit, memory, track, place)
     return report(prepared, allow_mixed=allow_mixed)
 
 
@@ -152,31 +172,43 @@ def run_missing(
     retries: int = 0,
     limit: float | None = None,
     memory: float | None = None,
+    track: Sequence[str] = (),
+    place: Place = HERE,
 ) -> None:
     """Compute what is not finished; a failed run is tried again `retries` times, and by the next command."""
     study, store = prepared.study, prepared.store
-    look_first(prepared)
-    missing = len(prepared.missing)
-    agenda = Agenda(map(prepared.tuning.job, prepared.runs), store.finished, retries)
-    store.keep(study.name, "study.yaml", as_yaml(study))
-    store.keep(study.name, "protocol.json", json.dumps(study.fixed(), indent=1, sort_keys=True))
-    count = plan_workers(study.training.device, workers)[0]
+    tracks = Tracks(track, store.study(study.name), study.name)
+    device, devices, missing = study.training.device, study.training.devices, len(prepared.missing)
+    with ExitStack() as stack:
+        engine = None
+        if missing and not place.here:  # before anything that takes long: it may not be there
+            engine = stack.enter_context(place.engine(store.study(study.name), devices, workers, memory))
+        look_first(prepared, place)
+        agenda = Agenda(map(prepared.tuning.job, prepared.runs), store.finished, retries)
+        store.keep(study.name, "study.yaml", as_yaml(study))
+        store.keep(study.name, "protocol.json", json.dumps(study.fixed(), indent=1, sort_keys=True))
+        count = plan_workers(device, workers, devices)[0] if place.here else engine.slots if engine else 0
+        compute = partial(execute_on, engine, place) if engine else execute
 
-    def ended(one: Ended) -> None:
-        if not one.recorded:
-            store.write(one.run.key, _obituary(one, prepared.shelf.of(one.run), study), {})
-        listener.ended(one)
+        def ended(one: Ended) -> None:
+            if not one.recorded:
+                store.write(one.run.key, _obituary(one, prepared.shelf.of(one.run), study), {})
+            tracks.lose(one.untracked, listener.warn)
+            listener.ended(one)
 
-    listener.begin(missing, min(count, missing))
-    try:
-        execute(
-            agenda, study.metrics, store, prepared.shelf.roots, store.study(study.name),
-            device=study.training.device, workers=workers, most=missing, ended=ended,
-            trials=study.tune is not None, limit=limit, memory=memory,
-        )  # fmt: skip
-    finally:
-        listener.end()
-        store.clean()  # of workers that died in the middle of a write
+        if missing:
+            tracks.prepare(listener.warn)
+        listener.begin(missing, min(count, missing))
+        try:
+            if missing or place.here:
+                compute(
+                    agenda, study.metrics, store, prepared.shelf.roots, store.study(study.name),
+                    device=device, devices=devices, workers=workers, most=missing, ended=ended,
+                    trials=study.tune is not None, limit=limit, memory=memory, tracks=tracks,
+                )  # fmt: skip
+        finally:
+            listener.end()
+            store.clean()  # of workers that died in the middle of a write
 
 
 def table_of(prepared: Prepared, *, allow_mixed: bool = False) -> tuple[list[Row], facts.Ended]:
@@ -199,7 +231,9 @@ def report(prepared: Prepared, *, allow_mixed: bool = False) -> Conducted:
     store.keep(study.name, "costs.csv", facts.costs([*found, *facts.trials(searches, store)]))
     if searches:
         store.keep(study.name, "tuning.csv", facts.tuning(searches, store))
-    verdict = judge(table, plan_of(study, len({(run.seed, run.fold) for run in prepared.runs})))
+    plan = plan_of(study, len({(run.seed, run.fold) for run in prepared.runs}))
+    verdict = judge(table, plan)
+    verdict = replace(verdict, supplement=supplement(study, plan, table, found, store, prepared.shelf, prepared.data))
     store.keep(study.name, "verdict.json", json.dumps(verdict.to_json(), indent=1, allow_nan=False))
     record = gather(study, verdict, table, found, store, prepared.data, as_yaml(study), searches)
     written = store.keep(study.name, "report.html", page(record))

@@ -8,6 +8,8 @@ from torch import Generator, Tensor, nn
 
 from .best import Best, set_weights, weights_of
 
+Curve = list[dict[str, float]]  # one entry an epoch, each with the same names
+
 
 @dataclass(eq=False)
 class Course:
@@ -22,7 +24,7 @@ class Course:
     random: dict[str, Generator]  # one for each stream; torch's own generators belong to it as well
     device: torch.device
     step: int = 0  # where the schedule stands
-    curve: list[dict[str, float]] = field(default_factory=list)  # one entry an epoch
+    curve: Curve = field(default_factory=list)
     best: Best = field(default_factory=Best)
 
     def state(self) -> dict[str, Any]:

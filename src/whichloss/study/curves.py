@@ -23,6 +23,7 @@ from .study import Study
 from .tune import Search
 
 RATES = np.linspace(0, 10, 101)  # false positives per volume at which a FROC curve is drawn
+READ = (0.5, 1.0, 2.0, 4.0, 8.0)  # and those that people read off
 TIMES = 400  # resamples of the patients
 
 Members = list[tuple[Run, dict[str, Any]]]
@@ -31,7 +32,7 @@ Members = list[tuple[Run, dict[str, Any]]]
 def curves_of(finished: Ended, labels: Mapping[str, str], task: Task, store: Store) -> list[Curve]:
     """labels: what each loss is called."""
     groups = list(by_loss(finished, labels).items())
-    curves = [*_learning(groups, task), *_idle(groups)]
+    curves = [*_learning(groups, task), *_idle(groups), *_sent_back(groups)]
     if task.kind == "classification" and task.binary:
         curves += _roc(groups, store)
     if task.kind == "detection":
@@ -81,8 +82,9 @@ def under_stress(study: Study, table: Iterable[Row]) -> list[Curve]:
             spread = np.array([np.std(one, ddof=1) if len(one) > 1 else 0.0 for one in runs])
             lines = (_plain(line) for line in (np.array(known), mean, mean - spread, mean + spread))
             curves.append(
-                Curve(f"Under {listed[0].card.title}", listed[0].card.unit, title(study.primary), label, *lines)
-            )
+                Curve(f"Under {listed[0].card.title}", listed[0].card.unit, title(study.primary), label, *lines,
+                      runs=sum(map(len, runs)))
+            )  # fmt: skip
     return curves
 
 
@@ -96,7 +98,15 @@ def searched(searches: Iterable[Search], labels: Mapping[str, str], primary: Met
             lines.setdefault(labels[repr(search.base.loss)], []).append(best(np.array(tried, dtype=float)))
     name = f"{title(primary)} on the inner split, best so far"
     return [
-        Curve("Tuning", "trial", name, label, tuple(map(float, range(len(several[0])))), **_band(several))
+        Curve(
+            "Tuning",
+            "trial",
+            name,
+            label,
+            tuple(map(float, range(len(several[0])))),
+            **_band(several),
+            runs=len(several),
+        )
         for label, several in lines.items()
     ]
 
@@ -122,10 +132,16 @@ def _idle(groups: Sequence[tuple[str, Members]]) -> list[Curve]:
     return curves if any(any(one.mean) for one in curves) else []
 
 
+def _sent_back(groups: Sequence[tuple[str, Members]]) -> list[Curve]:
+    """What was saved by `skip_easy`, where it was asked for: of the cases trained on, which had a backward pass."""
+    asked = [(label, members) for label, members in groups if "backward" in members[0][1]["curve"][0]]
+    return [_by_epoch("Cases sent backward", "share of cases with a backward pass", *one, "backward") for one in asked]
+
+
 def _by_epoch(heading: str, name: str, label: str, members: Members, key: str) -> Curve:
     lines = [[epoch.get(key, np.nan) for epoch in record["curve"]] for _, record in members]
     epochs = tuple(float(at) for at in range(1, len(lines[0]) + 1))
-    return Curve(heading, "epoch", name, label, epochs, **_band(lines))
+    return Curve(heading, "epoch", name, label, epochs, **_band(lines), runs=len(members))
 
 
 def _roc(groups: Iterable[tuple[str, Members]], store: Store) -> list[Curve]:
@@ -139,7 +155,10 @@ def _roc(groups: Iterable[tuple[str, Members]], store: Store) -> list[Curve]:
             outputs = store.outputs(run.key)
             wrong, right, _ = roc_curve(outputs["test_labels"].numpy(), outputs["test"][:, 0].float().numpy())
             lines.append(np.interp(rates, wrong, right))
-        curves.append(Curve("ROC curves", "false positive rate", "sensitivity", label, _plain(rates), **_band(lines)))
+        curves.append(
+            Curve("ROC curves", "false positive rate", "sensitivity", label, _plain(rates), **_band(lines),
+                  runs=len(members))
+        )  # fmt: skip
     return curves
 
 
@@ -156,7 +175,10 @@ def _froc(groups: Iterable[tuple[str, Members]], store: Store, part: str, headin
             again.append(others)
         low, high = np.nanpercentile(np.nanmean(again, axis=0), [2.5, 97.5], axis=0)
         band = {"mean": _plain(np.nanmean(lines, axis=0)), "low": _plain(low), "high": _plain(high)}
-        curves.append(Curve(heading, "false positives per volume", "sensitivity", label, _plain(RATES), **band))
+        curves.append(
+            Curve(heading, "false positives per volume", "sensitivity", label, _plain(RATES), **band, marks=READ,
+                  runs=len(members))
+        )  # fmt: skip
     return curves
 
 

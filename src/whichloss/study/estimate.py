@@ -52,7 +52,7 @@ def estimate(prepared: Prepared, workers: int | None) -> str:
     """The grid, the budget, and what is left: runs, hours, memory and disk, as text."""
     study, missing = prepared.study, prepared.missing
     before = _timed(lambda: look_first(prepared))
-    count, threads, devices = plan_workers(study.training.device, workers)
+    count, threads, devices = plan_workers(study.training.device, workers, study.training.devices)
     busy = max(1, min(count, len(missing)))
     torch.set_num_threads(threads)
     trials = _trials_left(prepared)
@@ -60,7 +60,8 @@ def estimate(prepared: Prepared, workers: int | None) -> str:
         f"{study.name}: {_grid(prepared)} = {len(prepared.runs)} runs, {prepared.finished} finished",
         f"budget: {_budget(prepared)}",
         f"left to train: {len(missing)}" + (f", of which {trials} trials" if trials else ""),
-        f"{count} workers of {threads} threads on {devices[0]}, {machine.cores()} cores",
+        f"{count} workers of {threads} threads on {devices[0]}, {machine.cores()} cores"
+        + _shared(study.training.devices),
     ]
     if not missing:
         return "\n".join(lines)
@@ -93,6 +94,10 @@ def _grid(prepared: Prepared) -> str:
     else:
         sizes |= {"folds": len({run.fold for run in prepared.runs}), "seeds": study.design.seeds}
     return " x ".join(f"{size} {name}" for name, size in sizes.items())
+
+
+def _shared(devices: int) -> str:
+    return f"; each run on {devices} devices, and measured on one: several take less time" if devices > 1 else ""
 
 
 def _budget(prepared: Prepared) -> str:

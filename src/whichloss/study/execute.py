@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from . import machine
 from .agenda import Agenda
 from .runs import Run
 from .store import Store, StoreError
+from .track import Tracks
 from .worker import order
 
 
@@ -32,15 +33,25 @@ class Ended:
     outcome: str
     message: str
     recorded: bool  # whether the worker has kept it
+    untracked: Mapping[str, str] = field(default_factory=dict)  # where it could not be told, and why; see `Tracks`
 
 
-def plan_workers(device: str, wanted: int | None) -> tuple[int, int, list[str]]:
-    """How many workers, how many threads each, and the device of each."""
+def plan_workers(device: str, wanted: int | None, each: int = 1) -> tuple[int, int, list[str]]:
+    """How many workers, how many threads each of their processes, and the device of each.
+
+    each: how many devices a run is trained on; the first is told. Raises UserError where there are fewer.
+    """
     cores, chosen = machine.cores(), machine.choose_device(device)
     gpus = torch.cuda.device_count() if chosen.type == "cuda" and chosen.index is None else 0
-    workers = wanted or (gpus if gpus else 1 if chosen.type == "cuda" else min(cores, 8))
-    devices = [f"cuda:{at % gpus}" for at in range(workers)] if gpus else [str(chosen)] * workers
-    return workers, max(1, cores // workers), devices
+    if each > 1 and chosen.type != "cpu" and gpus < each:
+        raise UserError(
+            f"training.devices: {each} with device: {device}, which offers {max(1, gpus)}; say device: auto or cuda on"
+            f" a machine of {each} GPUs or more, or fewer devices"
+        )
+    places = gpus // each
+    workers = wanted or (places if gpus else 1 if chosen.type == "cuda" else max(1, min(cores // each, 8)))
+    devices = [f"cuda:{at % places * each}" for at in range(workers)] if gpus else [str(chosen)] * workers
+    return workers, max(1, cores // (workers * each)), devices
 
 
 def execute(
@@ -51,18 +62,20 @@ def execute(
     logs: Path,
     *,
     device: str = "auto",
+    devices: int = 1,
     workers: int | None = None,
     most: int,
     trials: bool = False,
     limit: float | None = None,
     memory: float | None = None,
+    tracks: Tracks | None = None,
     ended: Callable[[Ended], None],
 ) -> None:
     """Compute what is on the agenda, `most` runs, until nothing is left. `ended` hears of each, in this thread.
 
-    limit: minutes of a run; memory: GB of main memory of a worker.
+    devices: of one run; limit: minutes of a run; memory: GB of main memory of a worker, or of each of its processes.
     """
-    count, threads, devices = plan_workers(device, workers)
+    count, threads, places = plan_workers(device, workers, devices)
     texts = [repr(metric) for metric in metrics]
     news: queue.Queue[tuple[Ended, threading.Event] | Exception | None] = queue.Queue()
     crew = [Worker(at, store, roots, logs, threads, limit, memory) for at in range(min(count, most))]
@@ -71,7 +84,8 @@ def execute(
         try:
             while (run := agenda.take()) is not None:
                 heard = threading.Event()
-                news.put((worker.do(run, order(run, texts, device, trials)), heard))
+                message = order(run, texts, device, trials) | (tracks.order() if tracks else {})
+                news.put((worker.do(run, message), heard))
                 heard.wait()  # what comes next may depend on what is recorded now
                 agenda.ended(run)
         except Exception as error:
@@ -79,7 +93,7 @@ def execute(
         finally:
             news.put(None)
 
-    helpers = [threading.Thread(target=work, args=pair, daemon=True) for pair in zip(crew, devices, strict=False)]
+    helpers = [threading.Thread(target=work, args=pair, daemon=True) for pair in zip(crew, places, strict=False)]
     try:
         for helper in helpers:
             helper.start()
@@ -102,7 +116,7 @@ class Worker:
 
     def __init__(
         self,
-        at: int,
+        at: int | str,
         store: Store,
         roots: Sequence[Path],
         logs: Path,
@@ -127,6 +141,10 @@ class Worker:
 
     def do(self, run: Run, message: dict[str, Any]) -> Ended:
         """Raises StoreError where nothing can be kept, so that no other run is computed in vain."""
+        return Ended(run, *self.answer(message))
+
+    def answer(self, message: dict[str, Any]) -> tuple[str, str, bool, dict[str, str]]:
+        """What came of an order: outcome, message, whether it has been recorded, and where it could not be told."""
         process = self._alive()
         with _Limit(process, self.limit) as limit:
             answer = _ask(process, message)
@@ -134,11 +152,11 @@ class Worker:
             process.wait()
         if not answer:
             outcome, why = ("hung", self._late()) if limit.exceeded else ("died", self._why(process))
-            return Ended(run, outcome, why, recorded=False)
+            return outcome, why, False, {}
         reply = json.loads(answer)
         if "store" in reply:
             raise StoreError(reply["store"])
-        return Ended(run, reply["outcome"], reply["message"], recorded="unrecorded" not in reply)
+        return reply["outcome"], reply["message"], "unrecorded" not in reply, reply.get("untracked", {})
 
     def stop(self) -> None:
         with self._starting:

@@ -29,7 +29,7 @@ TRIALS = (
 Ended = list[tuple[Run, dict[str, Any]]]  # runs that have ended, with their records
 COSTS = (
     "run", "loss", "data", "network", "stress", "fold", "seed", "outcome", "seconds", "peak_memory_mib", "device",
-    "threads", "continued",
+    "threads", "continued", "host",
 )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def costs(found: Ended) -> str:
         table.writerow(
             [run.key, *names(run), run.fold, run.seed, record["outcome"],
              _short(record.get("seconds")), _short(record.get("peak_memory_mib")),
-             beside.get("device", ""), beside.get("threads", ""), record.get("continued", 0)]
+             beside.get("device", ""), beside.get("threads", ""), record.get("continued", 0), record.get("host", "")]
         )  # fmt: skip
     return text.getvalue()
 

@@ -28,16 +28,15 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def facts(device: torch.device) -> dict[str, str]:
+def facts(device: torch.device, devices: int = 1) -> dict[str, str]:
     """What must agree within a pair of runs that are compared."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} {platform.machine()}"
     return {
         "whichloss": whichloss.__version__,
         "source": source(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"{device.type} {platform.machine()}",
+        "device": name if devices == 1 else f"{devices} x {name}",
         "threads": str(torch.get_num_threads()),
         "kernels": "plain",
     }

@@ -3,7 +3,8 @@
 Training sees one patch of each image; prediction slides a window over the whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from math import ceil
 from typing import Literal
@@ -13,6 +14,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import pad
 
 from whichloss.core import FieldError, UserError, Value, fraction, number
+from whichloss.core.rows import Rows, slabs
 
 from .wholes import wholes
 
@@ -31,25 +33,31 @@ class Patches(Value):
             raise FieldError(f"Patches: size is {self.size}; an image has 2 axes, a volume 3")
 
     @torch.no_grad()
-    def sample(self, images: Tensor, labels: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
+    def sample(self, images: Tensor | Rows, labels: Tensor | Rows, random: Generator) -> tuple[Tensor, Tensor]:
         """One patch of each image: (N, C, *S) and (N, *S) to (N, C, *size) and (N, *size), on their device.
+
+        Of rows that lie in a file no more is read than the patches, and their masks up to the foreground.
 
         A patch lies inside its image; near the edge a foreground voxel is therefore not in the middle. Of several
         classes in an image each is as likely to be the centre as any other. Images smaller than the patch get zeros and
         background on both sides. An image without foreground gives a patch from anywhere. random: on the CPU.
         """
         self._accept(images, labels)
-        images, _ = padded(images, self.size)
-        labels, _ = padded(labels.unsqueeze(1), self.size)
-        labels = labels.squeeze(1)
         # as many draws for every image, whatever is found in it
         draws = torch.rand(len(images), 3 + len(self.size), generator=random, dtype=torch.float64)
         boxes = [self._box(mask, draw) for mask, draw in zip(labels, draws.tolist(), strict=True)]
-        patches = torch.stack([image[(..., *box)] for image, box in zip(images, boxes, strict=True)])
-        masks = torch.stack([mask[box] for mask, box in zip(labels, boxes, strict=True)])
+        patches = torch.stack([cut(image, box) for image, box in zip(images, boxes, strict=True)])
+        masks = torch.stack([cut(mask.unsqueeze(0), box)[0] for mask, box in zip(labels, boxes, strict=True)])
+        if isinstance(labels, Rows):
+            masks = masks.long()
+        patches, masks = patches.to(images.device), masks.to(labels.device)
         return patches.contiguous(memory_format=memory_format(images)), masks
 
-    def _accept(self, images: Tensor, labels: Tensor) -> None:
+    def corners(self, images: Tensor | Rows) -> Tensor:
+        """The first patch of each image, to try a network on."""
+        return torch.stack([cut(image, tuple(map(slice, self.size))) for image in images]).to(images.device)
+
+    def _accept(self, images: Tensor | Rows, labels: Tensor | Rows) -> None:
         if images.ndim != 2 + len(self.size):
             raise UserError(f"patches of {self.size} cannot be cut from images {tuple(images.shape)}, (N, C, *S)")
         if labels.shape != (len(images), *images.shape[2:]):
@@ -60,7 +68,7 @@ class Patches(Value):
 
     def _box(self, mask: Tensor, draw: Sequence[float]) -> tuple[slice, ...]:
         wanted, which_class, which_voxel, *corner = draw
-        room = [side - window for side, window in zip(mask.shape, self.size, strict=True)]
+        room = [max(0, side - window) for side, window in zip(mask.shape, self.size, strict=True)]
         centre = _foreground(mask, which_class, which_voxel) if wanted < self.foreground else None
         if centre is None:
             starts = [int(place * (free + 1)) for place, free in zip(corner, room, strict=True)]
@@ -72,12 +80,20 @@ class Patches(Value):
 
 def _foreground(mask: Tensor, which_class: float, which_voxel: float) -> list[int] | None:
     """A voxel of the foreground, chosen by two numbers from 0 to 1."""
-    classes = mask.unique()
+    layers = slabs(mask.shape)
+    classes = torch.cat([mask[part].unique() for part in layers]).unique()
     classes = classes[classes > 0]
     if not len(classes):
         return None
-    voxels = (mask == classes[int(which_class * len(classes))]).nonzero()
-    return voxels[int(which_voxel * len(voxels))].tolist()
+    wanted = classes[int(which_class * len(classes))]
+    counts = [int((mask[part] == wanted).sum()) for part in layers]
+    place = int(which_voxel * sum(counts))  # among the voxels of the class, in their order
+    for part, count in zip(layers, counts, strict=True):
+        if place < count:
+            first, *others = (mask[part] == wanted).nonzero()[place].tolist()
+            return [part.start + first, *others]
+        place -= count
+    return None
 
 
 @torch.no_grad()
@@ -89,6 +105,7 @@ def sliding_window(
     batch: int = 1,
     *,
     weights: Weights = "gaussian",
+    room: Callable[[Sequence[int]], Tensor] | None = None,
 ) -> Tensor:
     """Logits (N, C, *S), float32, of images (N, channels, *S) that the network sees in windows of one size.
 
@@ -97,26 +114,33 @@ def sliding_window(
     they do, logits are averaged: "gaussian" trusts the middle of a window most (a deviation of 1/8 of its side, as in
     nnU-Net and MONAI, no weight below 1/1000), since a network sees too little of what surrounds the edge.
     Images smaller than the window are set in the middle of zeros, and the answer is cropped.
+    room: makes the zeros, on the device of the images, to which logits are added; in memory, where nothing is said.
     """
     if not 0 <= overlap < 1 or batch < 1 or images.ndim != 2 + len(size):
         raise UserError(
             f"a window of {tuple(size)} with overlap {overlap} and batch {batch} does not fit images"
             f" {tuple(images.shape)}: as many axes as in S of (N, C, *S), 0 <= overlap < 1, batch >= 1"
         )
-    images, inner = padded(images, size)
-    weight, boxes = importance(size, weights).to(images.device), _grid(images.shape[2:], size, overlap)
-    norm = torch.zeros(images.shape[2:], device=images.device)
-    for box in boxes:
-        norm[box] += weight
-    total = norm.new_zeros(len(images), 0, *norm.shape)
+    space, inner = padded_space(images.shape[2:], size)
+    weight, boxes = importance(size, weights).to(images.device), _grid(space, size, overlap)
+    room = room or partial(torch.zeros, device=images.device)
+    total = room((0, 0, *space))
     windows = list(product(range(len(images)), boxes))
     for first in range(0, len(windows), batch):
         part = windows[first : first + batch]
-        logits = _answers(network, torch.stack([images[n][(..., *box)] for n, box in part]), memory_format(images))
-        total = total if first else norm.new_zeros(len(images), logits.shape[1], *norm.shape)
+        logits = _answers(network, torch.stack([cut(images[n], box) for n, box in part]), memory_format(images))
+        total = total if first else room((len(images), logits.shape[1], *space))
         for (n, box), one in zip(part, logits, strict=True):
             total[n][(..., *box)] += weight * one
-    return (total / norm)[(..., *inner)]
+    for layers in slabs(space):
+        norm = torch.zeros((layers.stop - layers.start, *space[1:]), device=images.device)
+        for box in boxes:
+            start, stop = max(box[0].start, layers.start), min(box[0].stop, layers.stop)
+            if start < stop:
+                here = slice(start - layers.start, stop - layers.start)
+                norm[(here, *box[1:])] += weight[start - box[0].start : stop - box[0].start]
+        total[:, :, layers] /= norm
+    return total[(..., *inner)]
 
 
 def _answers(network: nn.Module, windows: Tensor, memory: torch.memory_format) -> Tensor:
@@ -156,14 +180,26 @@ def _box_at(starts: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
 
 def padded(images: Tensor, size: Sequence[int]) -> tuple[Tensor, tuple[slice, ...]]:
     """Images (N, C, *S) with zeros on both sides, where they are smaller than `size`; and where in it they lie."""
-    space = images.shape[2:]
-    missing = [max(0, wanted - side) for side, wanted in zip(space, size, strict=True)]
+    space, inner = padded_space(images.shape[2:], size)
+    missing = [wide - side for wide, side in zip(space, images.shape[2:], strict=True)]
     around = [amount for lack in reversed(missing) for amount in (lack // 2, lack - lack // 2)]  # last axis first
-    inner = _box_at([lack // 2 for lack in missing], space)
     return (pad(images, around) if any(missing) else images), inner
 
 
-def memory_format(images: Tensor) -> torch.memory_format:
+def padded_space(space: Sequence[int], size: Sequence[int]) -> tuple[tuple[int, ...], tuple[slice, ...]]:
+    """The shape (*S) of images after `padded`; and where in it they lie."""
+    wide = tuple(map(max, space, size))
+    return wide, _box_at([(one - side) // 2 for one, side in zip(wide, space, strict=True)], space)
+
+
+def cut(image: Tensor, box: Sequence[slice]) -> Tensor:
+    """(C, *S) to a box of it, (C, *size), placed where `padded` would put the image; nothing else of it is read."""
+    return padded(image[(..., *box)].unsqueeze(0), [one.stop - (one.start or 0) for one in box])[0].squeeze(0)
+
+
+def memory_format(images: Tensor | Rows) -> torch.memory_format:
     """In which order the images lie. One channel lies in both orders, and is called contiguous."""
+    if isinstance(images, Rows):
+        return images.memory if images.shape[1] > 1 else torch.contiguous_format
     last = torch.channels_last if images.ndim == 4 else torch.channels_last_3d
     return last if not images.is_contiguous() and images.is_contiguous(memory_format=last) else torch.contiguous_format

@@ -1,22 +1,29 @@
 """Look before the first run: does every term of every loss give a number and a gradient on real cases?"""
 
+from dataclasses import replace
+
 import torch
+from torch import Generator, Tensor
 
 from whichloss.core import Loss, Sum, UserError
 from whichloss.data import Cases
 
 from .layers import groups
+from .passes import check_layers
 from .runs import Run
 from .scale import Scale
 
 
-def probe(run: Run, cases: Cases, size: int = 8) -> None:
-    """Raises UserError naming the loss, or the part of one, that could not teach this network anything."""
+def probe(run: Run, cases: Cases, size: int = 8, here: bool = True) -> None:
+    """Raises UserError naming the loss, or the part of one, that could not teach this network anything.
+
+    here: whether it will be trained on this machine; another may have GPUs.
+    """
     run.loss.accept(cases.task)
     run.network.accept(cases.task)
     split = run.split(cases)
     chosen = _both_ways(cases, split.fit, size)
-    shown = cases.images[chosen]
+    shown, labels = _shown(run, cases, chosen)
     if len(chosen) > 1 and bool((shown == shown[:1]).all()):
         raise UserError(
             f"the first {len(chosen)} images of {run.data.label} are all the same: there is nothing to learn"
@@ -25,22 +32,32 @@ def probe(run: Run, cases: Cases, size: int = 8) -> None:
     network = run.network.build(cases.task, run.loss.outputs(cases.task))
     groups(network, run.training.layers)
     try:
-        logits = network(cases.images[chosen])
+        logits = network(shown)
     except Exception as error:
         raise UserError(
-            f"{run.network.label} cannot read images {tuple(cases.images.shape[1:])} of {run.data.label}:"
+            f"{run.network.label} cannot read images {tuple(shown.shape[1:])} of {run.data.label}:"
             f" {type(error).__name__}: {error}"
         ) from error
     expected = (
         len(chosen),
         run.loss.outputs(cases.task),
-        *(cases.task.size if cases.task.kind == "segmentation" else ()),
+        *(shown.shape[2:] if cases.task.kind == "segmentation" else ()),
     )
     if tuple(logits.shape) != expected:
         raise UserError(f"{run.network.label} gives {tuple(logits.shape)} where the task needs {expected}")
-    labels = Scale.of(cases.labels[list(split.fit)], cases.task).learned(cases.labels[chosen])
+    if run.training.skip_easy or run.training.devices > 1:
+        gpus = run.training.device != "cpu" and (torch.cuda.is_available() or not here)
+        try:
+            check_layers(run.training, network, shown, run.training.devices, gpus)
+        except UserError as error:
+            raise UserError(f"{run.network.label}: {error}") from None
+        except Exception as error:  # whatever somebody else's code raises
+            raise UserError(f"{run.network.label} fails when it is tried: {type(error).__name__}: {error}") from error
+    scaled = Scale.of(cases.labels_at(split.fit), cases.task).learned(labels)
+    assert isinstance(scaled, Tensor)
+    labels = scaled
     target = cases.task.target(labels, logits)
-    ignoring = cases.task.kind == "segmentation" and (cases.labels < 0).any()
+    ignoring = cases.task.kind == "segmentation" and int(cases.labels.min()) < 0
     weight = (labels >= 0).float() if ignoring else None
     for term in terms_of(run.loss):
         leaf = logits.detach().requires_grad_()
@@ -62,6 +79,26 @@ def probe(run: Run, cases: Cases, size: int = 8) -> None:
             )
 
 
+def _shown(run: Run, cases: Cases, chosen: list[int]) -> tuple[Tensor, Tensor]:
+    """These images and labels; of volumes larger than memory a patch of each, about its foreground."""
+    if not cases.in_files:
+        return cases.images[chosen], cases.labels[chosen]
+    if run.training.patches is None:
+        raise UserError(
+            f"the volumes of {run.data.label} take more than a quarter of this machine's memory (or than"
+            " WHICHLOSS_MAP_ABOVE), and such are trained on by patch only\n"
+            "  remedy: say  training: {patches: {size: [64, 64, 64]}}, or bring them to a smaller size=(D, H, W)"
+        )
+    if stress := [one for one in run.stress if not one.none and one.card.changes != "cases"]:
+        raise UserError(
+            f"{stress[0].label} changes the {stress[0].card.changes} of whole volumes, and those of"
+            f" {run.data.label} are larger than memory\n"
+            "  remedy: bring them to a smaller size=(D, H, W), or leave this stress out"
+        )
+    about = replace(run.training.patches, foreground=1.0)
+    return about.sample(cases.images_at(chosen), cases.labels_at(chosen), Generator().manual_seed(0))
+
+
 def terms_of(loss: Loss) -> list[Loss]:
     """A loss and, where it is made of several, each of them."""
     if isinstance(loss, Sum):
@@ -79,5 +116,5 @@ def _both_ways(cases: Cases, candidates: tuple[int, ...], size: int) -> list[int
         return (mixed or list(candidates))[:size]
     if cases.task.kind == "regression":
         return list(candidates[:size])
-    busy = [at for at in candidates if (cases.labels[at] > 0).any()]
+    busy = [at for at in candidates if int(cases.labels[at].max()) > 0]
     return (busy or list(candidates))[:size]

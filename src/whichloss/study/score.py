@@ -7,10 +7,13 @@ from typing import Any
 from torch import Tensor
 
 from whichloss.core import Task
+from whichloss.core.rows import PART
 from whichloss.metrics.metric import Metric
 from whichloss.metrics.tune import tune_threshold
 
 from .measures import has_threshold
+
+MANY = 4 * PART  # elements
 
 
 def scores(metrics: Sequence[Metric], outputs: dict[str, Tensor], task: Task) -> dict[str, dict[str, Any]]:
@@ -19,9 +22,9 @@ def scores(metrics: Sequence[Metric], outputs: dict[str, Tensor], task: Task) ->
 
 
 def _score(metric: Metric, outputs: dict[str, Tensor], task: Task) -> dict[str, Any]:
-    inner, test = outputs["inner"].float(), outputs["test"].float()
-    labels = _wide(outputs["test_labels"])
-    at = _threshold(metric, inner, _wide(outputs["inner_labels"]), task)
+    inner, test = single(outputs["inner"]), single(outputs["test"])
+    labels = wide(outputs["test_labels"])
+    at = _threshold(metric, inner, wide(outputs["inner_labels"]), task)
     return {
         "version": metric.results_version,
         "value": _number(metric.value(test, labels, task, at)),
@@ -34,8 +37,8 @@ def train_scores(metrics: Sequence[Metric], outputs: dict[str, Tensor], task: Ta
     """For each metric, its value on the cases fitted to, with their true labels: how far the test part falls short."""
     if "train" not in outputs:
         return {}
-    answers, labels = outputs["train"].float(), _wide(outputs["train_labels"])
-    inner, inner_labels = outputs["inner"].float(), _wide(outputs["inner_labels"])
+    answers, labels = single(outputs["train"]), wide(outputs["train_labels"])
+    inner, inner_labels = single(outputs["inner"]), wide(outputs["inner_labels"])
     return {
         repr(metric): {
             "version": metric.results_version,
@@ -47,7 +50,7 @@ def train_scores(metrics: Sequence[Metric], outputs: dict[str, Tensor], task: Ta
 
 def inner_scores(metrics: Sequence[Metric], outputs: dict[str, Tensor], task: Task) -> dict[str, dict[str, Any]]:
     """For each metric, its value on the inner split, at the threshold that is tuned there: what choices are made by."""
-    answers, labels = outputs["inner"].float(), _wide(outputs["inner_labels"])
+    answers, labels = single(outputs["inner"]), wide(outputs["inner_labels"])
     return {
         repr(metric): {
             "version": metric.results_version,
@@ -79,9 +82,14 @@ def _threshold(metric: Metric, answers: Tensor, labels: Tensor, task: Task) -> f
     return 0.0
 
 
-def _wide(labels: Tensor) -> Tensor:
-    """Class indices as they were before they were stored; quantities are stored as they are."""
-    return labels if labels.is_floating_point() else labels.long()
+def single(answers: Tensor) -> Tensor:
+    """In single precision; what may be larger than memory stays as it was kept, and metrics go through it in parts."""
+    return answers if answers.numel() > MANY else answers.float()
+
+
+def wide(labels: Tensor) -> Tensor:
+    """Class indices as they were before they were stored; quantities, and what may be larger than memory, stay."""
+    return labels if labels.is_floating_point() or labels.numel() > MANY else labels.long()
 
 
 def _number(value: float) -> float | None:

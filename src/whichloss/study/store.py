@@ -11,18 +11,27 @@ import os
 import platform
 import re
 import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from whichloss.core import UserError
+from whichloss.core.rows import Rows, parts
+from whichloss.data.maps import scratch, unwritable
 
+LARGE = 1 << 26  # bytes of outputs: beyond that they are written and read part by part
+_DTYPES = {
+    torch.float32: "F32", torch.float16: "F16", torch.int64: "I64", torch.int32: "I32", torch.int8: "I8",
+}  # fmt: skip
 FINAL = ("finished", "diverged")  # outcomes that would come out the same again
 
 
@@ -58,7 +67,7 @@ class Store:
     def outputs(self, key: str) -> dict[str, Tensor]:
         path = self.path(key)
         try:
-            return load_file(path / "outputs.safetensors")
+            return _load(path / "outputs.safetensors")
         except (OSError, SafetensorError) as error:
             raise StoreError(
                 f"the outputs of run {key[:12]} cannot be read: {error}; remove {path} and run the study again"
@@ -73,7 +82,7 @@ class Store:
         """Whether a run has ended, however: a search counts what failed, too."""
         return (self.path(key) / "record.json").exists()
 
-    def write(self, key: str, record: dict[str, Any], outputs: dict[str, Tensor]) -> None:
+    def write(self, key: str, record: dict[str, Any], outputs: Mapping[str, Tensor | Rows]) -> None:
         """Keep a run: both files are written aside, flushed, and appear together by one rename."""
         aside = _aside(self.path(key))
         try:
@@ -97,12 +106,13 @@ class Store:
             " what is finished is safe, and the same command resumes"
         )
 
-    def _write(self, key: str, aside: Path, record: dict[str, Any], outputs: dict[str, Tensor]) -> None:
+    def _write(self, key: str, aside: Path, record: dict[str, Any], outputs: Mapping[str, Tensor | Rows]) -> None:
         final = self.path(key)
         text = json.dumps(record, indent=1, sort_keys=True)
-        content = save({name: one.contiguous() for name, one in outputs.items()})
+        large = sum(one.numel() * one.dtype.itemsize for one in outputs.values()) > LARGE
+        content = [] if large else [save({name: one.contiguous() for name, one in outputs.items()})]
         aside.mkdir(parents=True)
-        _write(aside / "outputs.safetensors", content)
+        _write(aside / "outputs.safetensors", *(content or _as_saved(outputs)))
         _write(aside / "record.json", text.encode())
         while aside.exists():
             if self.finished(key):  # somebody else finished the same run first, with the same result
@@ -166,13 +176,61 @@ def compact(logits: Tensor) -> Tensor:
     return logits.clamp(-largest, largest).half()
 
 
+def compact_in_file(logits: Tensor) -> Tensor:
+    """`compact` of logits that may be larger than memory, in a file."""
+    kept = scratch(logits.shape, torch.float16)
+    for before, after in zip(parts(logits.contiguous()), parts(kept), strict=True):
+        after.copy_(compact(before.reshape(-1, 1, 1)).flatten())
+    return kept
+
+
+def _as_saved(outputs: Mapping[str, Tensor | Rows]) -> Iterator[bytes | memoryview]:
+    """What `save` gives, part by part: the length of the header, the header, and the tensors one after the other."""
+    header, at = {}, 0
+    for name, one in outputs.items():
+        size = one.numel() * one.dtype.itemsize
+        header[name] = {"dtype": _DTYPES[one.dtype], "shape": list(one.shape), "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little")
+    yield text
+    for tensor in outputs.values():
+        for one in tensor if isinstance(tensor, Rows) else [tensor]:
+            yield from (part.numpy().data.cast("B") for part in parts(one.contiguous()))
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    """A tensor larger than memory stays in the file."""
+    if path.stat().st_size <= LARGE:
+        return load_file(path)
+    with path.open("rb") as file:
+        start = 8 + int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(start - 8))
+    header.pop("__metadata__", None)
+    whole = np.memmap(path, np.uint8, "r")
+    names = {name: dtype for dtype, name in _DTYPES.items()}
+
+    def tensor(facts: dict[str, Any]) -> Tensor:
+        first, last = facts["data_offsets"]
+        flat = whole[start + first : start + last].view(torch.empty(0, dtype=names[facts["dtype"]]).numpy().dtype)
+        return unwritable(flat.reshape(facts["shape"]))
+
+    return {name: tensor(facts) for name, facts in header.items()}
+
+
 def _aside(path: Path) -> Path:
     """A name beside a path that nobody else uses, and that tells who does."""
     return path.with_name(f".{path.name}-{_host()}-{os.getpid()}-{uuid4().hex[:8]}")
 
 
 def _host() -> str:
-    return re.sub(r"\W", "", platform.node()) or "host"
+    """This machine among those that share the folder. The digest tells node-1 from node1, and one container from
+    another: a number of a process means something in its name space alone."""
+    name, space = platform.node(), ""
+    with suppress(OSError):  # Linux only
+        space = os.readlink("/proc/self/ns/pid")
+    return (re.sub(r"\W", "", name) or "host") + sha256(f"{name} {space}".encode()).hexdigest()[:8]
 
 
 def _alive(process: int) -> bool:
@@ -202,9 +260,10 @@ def _retire(final: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, *content: bytes | memoryview) -> None:
     with path.open("wb") as file:
-        file.write(content)
+        for part in content:
+            file.write(part)
         file.flush()
         os.fsync(file.fileno())
 

@@ -163,7 +163,9 @@ class Training(Part):
     patches: APatches | None = None  # parts of large images that are trained on; predictions slide over the whole
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "auto"  # of torch; auto takes a GPU where there is one
+    devices: int = Field(1, ge=1)  # on which one run is trained together, each with its share of every batch
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
+    skip_easy: bool = False  # no backward pass for cases at which the loss is flat; the same but for rounding
 
     @property
     def plan(self) -> tuple[Stage, ...]:
@@ -176,8 +178,11 @@ class Training(Part):
         )
 
     def protocol(self) -> dict[str, Any]:
-        """What decides results. Where it is computed is recorded beside them."""
-        return self.model_dump(mode="json", exclude={"device", "memory_format"})
+        """What decides results. Where it is computed, and on how many devices, is recorded beside them."""
+        kept = self.model_dump(mode="json", exclude={"device", "devices", "memory_format"})
+        if not self.skip_easy:
+            del kept["skip_easy"]  # nor is it in the keys of runs that were computed before it was known
+        return kept
 
 
 class Tune(Part):
@@ -345,8 +350,7 @@ class Study(Part):
         )
         kept["design"].pop("seeds")
         kept["design"]["draws"] = self.design.draws is not None  # a draw is a seed, and more may come
-        for free in ("device", "memory_format"):
-            kept["training"].pop(free)
+        kept["training"] = self.training.protocol()
         return kept
 
     # the whole way, from Python

@@ -1,25 +1,29 @@
 """Training of one run, from top to bottom."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isfinite
 
 import torch
 from torch import Generator, Tensor
 
+from whichloss.core.rows import finite
 from whichloss.data import Cases
 from whichloss.metrics import Metric
 
 from .augment import augment
 from .best import judged, set_weights
 from .checkpoint import Checkpoints
-from .course import Course
+from .course import Course, Curve
 from .layers import optimizer_of, set_rate
 from .measures import watch, watched
+from .passes import Passes
 from .precision import Precision, memory_format
 from .predict import Predictor
 from .runs import Run, Split
 from .scale import Scale
+from .team import ALONE, Team
 
 
 class Diverged(RuntimeError):
@@ -42,7 +46,7 @@ class Trained:
     best_inner: Tensor
     best_test: Tensor
     best_epoch: int  # counted from 1
-    curve: list[dict[str, float]] = field(default_factory=list)  # one entry an epoch
+    curve: Curve = field(default_factory=list)  # one entry an epoch
     seconds: float = 0.0  # since it began, or went on from a checkpoint
 
 
@@ -53,10 +57,13 @@ def train(
     device: torch.device,
     judge: Metric | None = None,
     checkpoints: Checkpoints | None = None,
+    watcher: Callable[[Curve], None] | None = None,
+    team: Team = ALONE,
 ) -> Trained:
     """judge: the metric by which the best epoch is found on the inner split; what curves show, where none is given.
 
-    Checkpoints are taken at ends of epochs, where the sampler has nothing left to give.
+    Checkpoints are taken at ends of epochs, where the sampler has nothing left to give. `watcher` is then shown the
+    curve so far. `team`: the processes that train this run together, of which each does all that stands here.
     """
     task, training = cases.task, run.training
     judge = judge or watch(task)
@@ -71,18 +78,20 @@ def train(
     optimizer = optimizer_of(training.optimizer, network, training.layers)
     precision = Precision(training.precision, device)
 
-    images = cases.images[list(split.fit)].to(device).contiguous(memory_format=memory)
-    scale = Scale.of(cases.labels[list(split.fit)], task)  # in regression; other labels stay as they are
-    labels = scale.learned(cases.labels[list(split.fit)]).to(device)
-    ignoring = task.kind == "segmentation" and bool((labels < 0).any())
+    images = cases.images_at(split.fit).to(device).contiguous(memory_format=memory)
+    scale = Scale.of(cases.labels_at(split.fit), task)  # in regression; other labels stay as they are
+    labels = scale.learned(cases.labels_at(split.fit)).to(device)
+    ignoring = task.kind == "segmentation" and int(labels.min()) < 0
     predict = Predictor(network, run.loss, precision, memory, training.patches, task, images, labels)
-    watch_images, watch_labels = cases.images[list(split.inner)], cases.truth(split.inner)
+    watch_images, watch_labels = cases.images_at(split.inner), cases.truth(split.inner)
+    passes = Passes(training, network, precision, team, images)
 
     torch.manual_seed(run.stream("noise"))  # dropout and the like
     chance = {name: stream(run, name) for name in ("order", "patches", "augment")}
     course = Course(network, optimizer, precision.scaler, chance, device)
     if checkpoints is not None:
         checkpoints.resume(course)
+    team.agree(len(course.curve), device)
 
     sharing = torch.randperm(len(images), generator=stream(run, "share"))  # a small share is part of a large one
     stages = [stage for stage in training.plan for _ in range(stage.epochs)]  # one for each epoch
@@ -91,6 +100,7 @@ def train(
     for epoch in range(len(course.curve), len(stages)):
         stage, part = stages[epoch], parts[epoch]
         network.train()
+        passes.begin(course.curve)
         total, idle = torch.zeros(2, device=device)
         for batch in part[torch.randperm(len(part), generator=chance["order"])].to(device).split(stage.batch):
             set_rate(optimizer, stage.rate * training.schedule.factor(course.step / steps))
@@ -99,12 +109,12 @@ def train(
                 shown, truth = training.patches.sample(shown, truth, chance["patches"])
             shown, truth = augment(shown, truth, training.augment, chance["augment"])
             with precision.context():
-                logits = network(shown)
-                logits.retain_grad()
+                logits = passes.forward(shown)
                 weight = (truth >= 0).float() if ignoring else None
                 loss = run.loss(logits, task.target(truth, logits), weight)
             optimizer.zero_grad(set_to_none=True)
             precision.backward(loss)
+            passes.backward(logits)
             precision.step(optimizer, training.clip)
             total += loss.detach() * len(batch)
             idle += no_gradient(logits)
@@ -114,21 +124,23 @@ def train(
             raise Diverged(f"the loss is {mean_loss} in epoch {epoch + 1}")
         inner = scale.measured(predict(watch_images, stage.batch))
         noted = {"loss": mean_loss, "inner": watched(inner, watch_labels, task), "idle": float(idle) / len(part)}
-        course.curve.append(noted)
+        course.curve.append(noted | passes.noted())
         course.best = course.best.or_now(epoch + 1, judged(inner, watch_labels, task, judge), judge, network)
+        if watcher is not None:
+            watcher(course.curve)
         if checkpoints is not None:
             checkpoints.offer(course)
 
     def answers() -> tuple[Tensor, Tensor, Tensor]:
         batch, fitted = stages[-1].batch, images if task.by_image else images[:0]
-        return predict(fitted, batch), predict(watch_images, batch), predict(cases.images[list(split.fold.test)], batch)
+        return predict(fitted, batch), predict(watch_images, batch), predict(cases.images_at(split.fold.test), batch)
 
     last, best, best_epoch = answers(), None, course.best.epoch or len(stages)
     if best_epoch < len(stages):
         set_weights(network, course.best.weights)
         best = answers()
     counted = (*last, *(best or ())) if run.best_by else last
-    if not all(one.isfinite().all() for one in counted):
+    if not all(map(finite, counted)):
         raise Diverged("the trained network gives outputs that are not numbers")
     fit, inner, test, best_fit, best_inner, best_test = map(scale.measured, (*last, *(best or last)))
     seconds = time.perf_counter() - start

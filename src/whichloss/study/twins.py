@@ -2,10 +2,18 @@
 
 from hashlib import blake2b
 
+from torch import Tensor
+
 from whichloss.core import UserError
 from whichloss.data import Cases, Fold
 
 MOST = 0.02  # share of a test part
+
+
+def mark_of(image: Tensor) -> bytes | None:
+    """The same for images that are the same to the last bit; None for a blank one."""
+    low, high = image.aminmax()
+    return None if low == high else blake2b(image.contiguous().numpy().data, digest_size=16).digest()
 
 
 class Twins:
@@ -13,10 +21,7 @@ class Twins:
 
     def __init__(self, cases: Cases) -> None:
         self.cases = cases
-        self.marks = [
-            blake2b(image.contiguous().numpy().data, digest_size=16).digest() if bool((image != low).any()) else None
-            for image, low in zip(cases.images, cases.images.flatten(1).amin(1), strict=True)
-        ]
+        self.marks = [mark_of(image) for image in cases.images]
 
     @property
     def repeated(self) -> int:

@@ -6,12 +6,14 @@ It ends when its parent does. Whatever it dies of costs its own run and no other
 import io
 import json
 import os
+import platform
 import queue
 import signal
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from typing import Any
 import torch
 
 from whichloss.core import UserError, parse
+from whichloss.core.rows import Rows
 from whichloss.data import Cases, DataSet
 from whichloss.data.stress import Stress
 from whichloss.metrics.metric import Metric
@@ -26,15 +29,19 @@ from whichloss.networks import Network
 
 from . import machine
 from .checkpoint import Checkpoints, Spent, highest
+from .course import Curve
 from .runs import Run
 from .score import chances, inner_scores, scores, train_scores
 from .shelf import Shelf
-from .store import Store, StoreError, compact
+from .store import Store, StoreError, compact, compact_in_file
 from .study import Design, Training
+from .team import ALONE, Team, together
+from .track import Journal
 from .train import Diverged, Trained, train
 from .tune import applied
 
 STREAMS = ("folds", "inner", "weights", "order", "noise", "share", "patches", "augment", "tuning")
+MOURNING = 2.0  # seconds: where another process of a run has died, which looks like an error here, this one ends, too
 
 
 def order(run: Run, metrics: list[str], device: str, trial: bool = False) -> dict[str, Any]:
@@ -94,6 +101,8 @@ def compute(
     *,
     trial: bool = False,
     checkpoints: Checkpoints | None = None,
+    watcher: Callable[[Curve], None] | None = None,
+    team: Team = ALONE,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """One run: its record and its outputs. Divergence, errors and lack of memory are outcomes, not exceptions."""
     split = run.split(cases)
@@ -108,7 +117,8 @@ def compute(
         "scores": {},
         "inner": {},
         "stress": changed,
-        "beside": machine.facts(device),
+        "beside": machine.facts(device, team.size),
+        "host": platform.node(),
         "streams": {name: run.stream(name) for name in STREAMS}
         | {type(one).__name__: run.stream(f"stress/{type(one).__name__}") for one in run.stress},
         "outcome": "finished",
@@ -118,8 +128,8 @@ def compute(
     machine.start_peak(device)
     try:
         judge = parse(run.best_by, Metric, imports=True) if run.best_by else None
-        trained = train(applied(run), cases, split, device, judge, checkpoints)
-        outputs = answers(trained, best=bool(run.best_by)) | {
+        trained = train(applied(run), cases, split, device, judge, checkpoints, watcher, team)
+        outputs = answers(trained, best=bool(run.best_by), in_files=cases.in_files) | {
             "inner_labels": small(cases.truth(split.inner)),
             "test_labels": small(test_labels),
             "inner_cases": torch.tensor(split.inner),
@@ -147,34 +157,38 @@ def compute(
     return record, outputs
 
 
-def answers(trained: Trained, best: bool) -> dict[str, torch.Tensor]:
+def answers(trained: Trained, best: bool, in_files: bool = False) -> dict[str, torch.Tensor]:
     """Those of the epoch that counts, the best or the last; and those of the other one, where it is another."""
-    last = {"inner": compact(trained.inner), "test": compact(trained.test)}
+    kept = compact_in_file if in_files else compact
+    last = {"inner": kept(trained.inner), "test": kept(trained.test)}
     if len(trained.fit):
-        last["train"] = compact(trained.fit)
+        last["train"] = kept(trained.fit)
     if trained.best_epoch == len(trained.curve):
         return last
-    peak = {"inner": compact(trained.best_inner), "test": compact(trained.best_test)}
+    peak = {"inner": kept(trained.best_inner), "test": kept(trained.best_test)}
     if len(trained.fit):
-        peak["train"] = compact(trained.best_fit)
+        peak["train"] = kept(trained.best_fit)
     chosen, other = (peak, last) if best else (last, peak)
     return chosen | {f"other_{name}": one for name, one in other.items()}
 
 
-def small(labels: torch.Tensor) -> torch.Tensor:
+def small(labels: torch.Tensor | Rows) -> torch.Tensor | Rows:
     """Class indices in a short type; those of masks can be -1."""
-    if labels.is_floating_point():
+    if isinstance(labels, Rows) or labels.is_floating_point():
         return labels
     return labels.to(torch.int32) if (labels >= 128).any() else labels.to(torch.int8)
 
 
 def serve(store: Store, roots: list[Path]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer; it stops its workers
+    if "SUBMITIT_EXECUTOR" in os.environ:  # and what Slurm tells all processes of a job before it takes it away
+        for one in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(one, signal.SIG_IGN)
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever else is printed, by anybody's code, must not mix with the replies
     sys.stdout = sys.stderr = io.TextIOWrapper(io.BufferedWriter(_Log()), line_buffering=True, errors="replace")
     orders: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
+    threading.Thread(target=listen, args=(orders,), daemon=True).start()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     shelf = Shelf(roots)
     replies.write(json.dumps({"ready": os.getpid()}) + "\n")
@@ -190,12 +204,21 @@ def fulfil(message: Mapping[str, Any], store: Store, shelf: Shelf) -> dict[str, 
         run, metrics = read_order(message)
         if shelf.digest(run.data, run.design) != run.digest:
             raise UserError(f"{run.data.label} changed while the study was running; run it again")
-        device = torch.device(message["device"])
-        checkpoints = Checkpoints(store.checkpoint(run.key), run.key, device)
-        record, outputs = compute(run, metrics, shelf.of(run), device, trial=message["trial"], checkpoints=checkpoints)
+        device, devices = torch.device(message["device"]), run.training.devices
+        checkpoints = Checkpoints(store.checkpoint(run.key), run.key, device, devices=devices)
+        journal = Journal(run, message["metrics"], message.get("track", {}), store.checkpoint(run.key))
+        cases = shelf.of(run)
+        with together(message, store.folder, shelf.roots, device, devices) as team:
+            record, outputs = compute(
+                run, metrics, cases, device,
+                trial=message["trial"], checkpoints=checkpoints, watcher=journal.watch, team=team,
+            )  # fmt: skip
+            if devices > 1 and record["outcome"] == "error":
+                time.sleep(MOURNING)
+        journal.end(record)  # before the run counts as ended: if this is cut off, both are done again
         store.write(run.key, record, outputs)
         checkpoints.remove()
-        return {"outcome": record["outcome"], "message": record["message"]}
+        return {"outcome": record["outcome"], "message": record["message"], "untracked": journal.lost}
     except StoreError as error:
         return {"store": str(error)}
     except Exception as error:
@@ -227,7 +250,7 @@ class _Log(io.RawIOBase):
         return len(content)
 
 
-def _listen(orders: "queue.Queue[str]") -> None:
+def listen(orders: "queue.Queue[str]") -> None:
     for line in sys.stdin:
         orders.put(line)
     os._exit(0)  # the parent is gone, and with it the reason to go on

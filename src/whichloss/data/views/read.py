@@ -1,9 +1,9 @@
-"""Volumes from files: MetaImage, NIfTI, arrays, and folders of DICOM slices."""
+"""Volumes from files: MetaImage, NRRD, NIfTI, arrays, and folders of DICOM slices; whole, or a region of them."""
 
 import json
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,16 @@ from whichloss.core import UserError
 
 from .volume import Volume
 
-NIFTI, METAIMAGE, ARRAYS = (".nii", ".nii.gz"), (".mhd", ".mha"), (".npz", ".npy")
-ENDINGS = METAIMAGE + NIFTI + ARRAYS
+NIFTI, METAIMAGE, ARRAYS, NRRD = (".nii", ".nii.gz"), (".mhd", ".mha"), (".npz", ".npy"), (".nrrd",)
+ENDINGS = METAIMAGE + NIFTI + ARRAYS + NRRD
 _NO_IMAGES = ("SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "SR", "PR", "KO", "REG")  # modalities of other series beside a CT
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 _UNEVEN = 0.1  # of a step between slices; beyond that one is missing
+
+
+Region = tuple[slice, slice, slice]  # z, y, x
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray]  # values, steps (3, 3) and origin (3,) of the whole volume
+_WHOLE: Region = (slice(None), slice(None), slice(None))
 
 
 def ending(path: Path) -> str:
@@ -33,11 +38,27 @@ def read_volume(path: str | Path) -> Volume:
     beside NAME.npy stands NAME.json with these facts. NIfTI says RAS, and is turned into LPS.
     """
     path = Path(path)
-    kind = "" if path.is_dir() else ending(path)
-    if not path.is_dir() and not kind:
-        raise UserError(f"{path} is no volume that can be read: {', '.join(ENDINGS)}, or a folder of DICOM slices")
-    read = _dicom if path.is_dir() else _nifti if kind in NIFTI else _metaimage if kind in METAIMAGE else _arrays
-    return _checked(path, *_attempt(read, path))
+    return _checked(path, *_attempt(path, _WHOLE))
+
+
+def read_channels(path: str | Path) -> list[Volume]:
+    """As `read_volume`; a fourth axis, as NIfTI files of several sequences have it, makes a volume for each channel."""
+    path = Path(path)
+    values, steps, origin = _attempt(path, _WHOLE)
+    each = values if values.ndim == 4 else [values]
+    return [_checked(path, one, steps, origin) for one in each]
+
+
+def read_region(path: str | Path, region: Region) -> Volume:
+    """A part of the volume that `read_volume` gives, `values[region]`, which lies where it lies in the whole.
+
+    region: three slices (z, y, x) with start and stop, step 1. Of NIfTI, uncompressed MetaImage and .npy nothing else
+    is in memory; of other files the whole is read, and cut.
+    """
+    path = Path(path)
+    if len(region) != 3 or any(one.step not in (None, 1) or not 0 <= one.start < one.stop for one in region):
+        raise UserError(f"a region is three slices (z, y, x) with 0 <= start < stop and step 1, not {region}")
+    return _checked(path, *_attempt(path, region))
 
 
 def sources(path: Path) -> list[Path]:
@@ -58,20 +79,31 @@ def _data_files(header: Path) -> list[Path]:
     return [header.parent / one.strip() for one in names if one.strip() and (header.parent / one.strip()).is_file()]
 
 
-Parts = tuple[np.ndarray, np.ndarray, np.ndarray]  # values, steps (3, 3) and origin (3,)
-
-
-def _attempt(read: Callable[[Path], Parts], path: Path) -> Parts:
+def _attempt(path: Path, region: Region) -> Parts:
+    """Values, in the region, steps of the grid, and the place of the first of these values."""
+    kind = "" if path.is_dir() else ending(path)
+    if not path.is_dir() and not kind:
+        raise UserError(f"{path} is no volume that can be read: {', '.join(ENDINGS)}, or a folder of DICOM slices")
+    read = _dicom if path.is_dir() else _nifti if kind in NIFTI else _arrays if kind in ARRAYS else _itk
     try:
-        return read(path)
+        values, steps, origin = read(path, region)
+        first = [one.start or 0 for one in region]
+        _refuse_beyond(path, values, region)
+        return values, steps, origin + steps @ first[::-1]
     except UserError:
         raise
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, RuntimeError, ValueError, LookupError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read as a volume: {error}") from error
     except Exception as error:
         if type(error).__module__.startswith("nibabel"):  # whose errors have no other common base
             raise UserError(f"{path} cannot be read as a volume: {error}") from error
         raise
+
+
+def _refuse_beyond(path: Path, values: np.ndarray, region: Region) -> None:
+    wanted = [one.stop - one.start for one in region if one.stop is not None]
+    if wanted and list(values.shape[-3:]) != wanted:
+        raise UserError(f"{path}: the region {region} reaches beyond the volume")
 
 
 def _checked(path: Path, values: np.ndarray, steps: np.ndarray, origin: np.ndarray) -> Volume:
@@ -98,7 +130,8 @@ def _narrow(path: Path, values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values, dtype=np.int16 if fits and whole else np.float32)
 
 
-def _need(package: str, path: Path) -> Any:
+def need(package: str, path: object) -> Any:
+    """A package of the extra `medical`, which reads this file."""
     try:
         return import_module(package)
     except ImportError:
@@ -107,9 +140,20 @@ def _need(package: str, path: Path) -> Any:
         ) from None
 
 
-def _metaimage(path: Path) -> Parts:
-    sitk = _need("SimpleITK", path)
-    return _from_sitk(path, sitk, sitk.ReadImage(str(path)))
+def _itk(path: Path, region: Region) -> Parts:
+    """MetaImage and NRRD. The origin is that of the whole volume."""
+    sitk = need("SimpleITK", path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    if region is _WHOLE:
+        return _from_sitk(path, sitk, reader.Execute())
+    reader.ReadImageInformation()
+    whole = reader.GetSize()
+    if len(whole) == 3 and all(one.stop <= size for one, size in zip(region, whole[::-1], strict=True)):
+        reader.SetExtractIndex([one.start for one in region[::-1]])
+        reader.SetExtractSize([one.stop - one.start for one in region[::-1]])
+    values, steps, _ = _from_sitk(path, sitk, reader.Execute())
+    return values, steps, np.array(reader.GetOrigin())
 
 
 def _from_sitk(path: Path, sitk: Any, image: Any) -> Parts:
@@ -120,15 +164,15 @@ def _from_sitk(path: Path, sitk: Any, image: Any) -> Parts:
     return sitk.GetArrayFromImage(image), steps, np.array(image.GetOrigin())
 
 
-def _nifti(path: Path) -> Parts:
-    image = _need("nibabel", path).load(path)
-    values = np.asanyarray(image.dataobj)
+def _nifti(path: Path, region: Region) -> Parts:
+    image = need("nibabel", path).load(path)
+    values = np.asanyarray(image.dataobj if region is _WHOLE else image.dataobj[region[::-1]])
     while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]
     return values.T, _RAS_TO_LPS @ image.affine[:3, :3], _RAS_TO_LPS @ image.affine[:3, 3]
 
 
-def _arrays(path: Path) -> Parts:
+def _arrays(path: Path, region: Region) -> Parts:
     if path.suffix.lower() == ".npz":
         with np.load(path, allow_pickle=False) as file:
             facts = {name: file[name] for name in file.files}
@@ -136,12 +180,13 @@ def _arrays(path: Path) -> Parts:
         beside = path.with_suffix(".json")
         if not beside.exists():
             raise UserError(f"{path} does not say its spacing; remedy: write it into {beside.name}: " + _EXAMPLE)
-        facts = {**json.loads(beside.read_text(encoding="utf-8")), "volume": np.load(path, allow_pickle=False)}
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        facts = {**json.loads(beside.read_text(encoding="utf-8")), "volume": mapped}
     if missing := {"volume", "spacing"} - facts.keys():
         raise UserError(f"{path} has no {' and no '.join(sorted(missing))}; it has {', '.join(sorted(facts))}")
     spacing, origin = np.reshape(facts["spacing"], 3), np.reshape(facts.get("origin", np.zeros(3)), 3)
     direction = np.reshape(facts.get("direction", np.eye(3)), (3, 3))
-    return facts["volume"], direction * spacing.astype(float), origin.astype(float)
+    return _cut((facts["volume"], direction * spacing.astype(float), origin.astype(float)), region)
 
 
 _EXAMPLE = '{"spacing": [0.7, 0.7, 1.25], "origin": [0, 0, 0]} (x, y, z; mm)'
@@ -150,12 +195,12 @@ _EXAMPLE = '{"spacing": [0.7, 0.7, 1.25], "origin": [0, 0, 0]} (x, y, z; mm)'
 # DICOM
 
 
-def _dicom(folder: Path) -> Parts:
+def _dicom(folder: Path, region: Region) -> Parts:
     """The steps from slice to slice come from where the slices say they are, so that a tilted gantry is no error."""
-    sitk = _need("SimpleITK", folder)
+    sitk = need("SimpleITK", folder)
     files = _series(folder, sitk)
     if len(files) == 1:
-        return _from_sitk(folder, sitk, sitk.ReadImage(files[0]))
+        return _cut(_from_sitk(folder, sitk, sitk.ReadImage(files[0])), region)
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(files)
     reader.MetaDataDictionaryArrayUpdateOn()
@@ -168,7 +213,12 @@ def _dicom(folder: Path) -> Parts:
     places = np.array([[float(x) for x in reader.GetMetaData(k, "0020|0032").split("\\")] for k in range(len(files))])
     _refuse_uneven(folder, files, places)
     steps[:, 2] = (places[-1] - places[0]) / (len(places) - 1)
-    return values, steps, places[0]
+    return _cut((values, steps, places[0]), region)
+
+
+def _cut(parts: Parts, region: Region) -> Parts:
+    values, steps, origin = parts
+    return (values if region is _WHOLE else values[region]), steps, origin
 
 
 def _series(folder: Path, sitk: Any) -> Sequence[str]:
