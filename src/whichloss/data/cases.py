@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -77,13 +78,15 @@ class Cases:
         """Whether images and masks are larger than memory."""
         return self.labels.dtype == torch.int8
 
-    def images_at(self, at: Sequence[int]) -> Tensor | Rows:
-        return Rows(self.images, at) if self.in_files else self.images[list(at)]
+    def images_at(self, at: Sequence[int]) -> Tensor:
+        """The images of these cases; of those in files, Rows stand in for the tensor."""
+        return cast(Tensor, Rows(self.images, at)) if self.in_files else self.images[list(at)]
 
-    def labels_at(self, at: Sequence[int]) -> Tensor | Rows:
-        return Rows(self.labels, at) if self.in_files else self.labels[list(at)]
+    def labels_at(self, at: Sequence[int]) -> Tensor:
+        """As `images_at`."""
+        return cast(Tensor, Rows(self.labels, at)) if self.in_files else self.labels[list(at)]
 
-    def truth(self, at: Sequence[int]) -> Tensor | Rows:
+    def truth(self, at: Sequence[int]) -> Tensor:
         """What metrics compare the answers to these cases with: their labels; in detection a table, see Candidates."""
         return self.labels_at(at) if self.candidates is None else self.candidates.truth(self.labels, at)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from whichloss.core import Counts, Task, UserError
-from whichloss.core.rows import PART, Rows
+from whichloss.core.rows import PART
 from whichloss.metrics.metric import Metric
 from whichloss.metrics.thresholded import ThresholdedMetric, wide
 
@@ -67,7 +67,7 @@ def _exact(metric: ThresholdedMetric, logits: Tensor, truth: Tensor) -> Steps:
     return Steps(bounds[:-1], bounds[1:], metric.goal(counts))
 
 
-def _grid(metric: ThresholdedMetric, logits: Tensor, labels: Tensor | Rows) -> Steps:
+def _grid(metric: ThresholdedMetric, logits: Tensor, labels: Tensor) -> Steps:
     """A few thresholds for one answer per voxel: one histogram per image gives the counts at all of them.
 
     logits: (N, 1, *S), labels: (N, *S); of neither a copy is made.
@@ -95,7 +95,7 @@ def _seen(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.where(labels >= 0, _bounded(wide(logits)), -HUGE)
 
 
-def _candidates(logits: Tensor, labels: Tensor | Rows) -> Tensor:
+def _candidates(logits: Tensor, labels: Tensor) -> Tensor:
     """Sorted thresholds: a grid of probabilities, and the logits above which a multiple of the true volume lies."""
     grid = torch.tensor([log(p / (1 - p)) for p in PROBABILITIES], dtype=torch.float64, device=logits.device)
     every = -(-logits.numel() // SAMPLE) or 1

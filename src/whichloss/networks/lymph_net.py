@@ -105,9 +105,11 @@ class LymphNet(Network):
         return nn.Sequential(OrderedDict(layers))
 
     def _convolution(self, number: str, layer: nn.Module) -> dict[str, nn.Module]:
-        normalized = {f"norm{number}": AcrossMaps()} if self.lrn else {}
-        pool = nn.MaxPool2d(3, 2, ceil_mode=True)  # side // 2, like pooling with start=0 in cuda-convnet
-        return {f"conv{number}": layer, f"relu{number}": nn.ReLU(), **normalized, f"pool{number}": pool}
+        conv, relu = {f"conv{number}": layer}, {f"relu{number}": nn.ReLU()}
+        pool = {f"pool{number}": nn.MaxPool2d(3, 2, ceil_mode=True)}  # side // 2, as with start=0 in cuda-convnet
+        if self.lrn:
+            return {**conv, **relu, f"norm{number}": AcrossMaps(), **pool}
+        return {**conv, **pool, **relu}  # the same to the last bit, and a ReLU of a quarter of the pixels
 
     def _dropping(self, name: str, layer: Affine, drop: bool) -> dict[str, nn.Module]:
         if not drop:

@@ -35,7 +35,9 @@ class SmallConvNet(Network):
         channels = [task.channels, *(self.width * 2**level for level in range(self.depth))]
         layers = []
         for inputs, width in pairwise(channels):
-            # ceil_mode: an odd side loses no pixel, and a thin volume stays a volume
-            layers += [block(task.dims, inputs, width, self.normalize), MAX_POOL[task.dims](2, ceil_mode=True)]
+            # ceil_mode: an odd side loses no pixel, and a thin volume stays a volume; the ReLU of the block comes after
+            # the maximum, which is the same to the last bit, on fewer pixels
+            pool = nn.Sequential(MAX_POOL[task.dims](2, ceil_mode=True), nn.ReLU())
+            layers += [block(task.dims, inputs, width, self.normalize)[:-1], pool]
         body = nn.Sequential(*layers, SpatialMean(), nn.Linear(channels[-1], self.features), nn.ReLU())
         return nn.Sequential(OrderedDict(body=body, head=nn.Linear(self.features, outputs)))

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from whichloss.core import Loss, MarginLoss, UserError, in_words
-from whichloss.core.rows import Rows
 
 from .course import Curve
 from .noise import Noise, mixing
@@ -29,7 +28,7 @@ class Passes:
     """
 
     def __init__(
-        self, training: Training, network: nn.Module, precision: Precision, team: Team, images: Tensor | Rows
+        self, training: Training, network: nn.Module, precision: Precision, team: Team, images: Tensor
     ) -> None:
         """images: of which a few are tried. Raises UserError that names a layer in which the cases of a batch mix."""
         self.skip_easy, self.precision, self.team = training.skip_easy, precision, team
@@ -90,7 +89,7 @@ class Passes:
         return {"backward": self.taught / self.shown} if self.skip_easy else {}
 
 
-def check_layers(training: Training, network: nn.Module, images: Tensor | Rows, devices: int, gpus: bool) -> None:
+def check_layers(training: Training, network: nn.Module, images: Tensor, devices: int, gpus: bool) -> None:
     """Raises UserError that names a layer in which the cases of a batch mix, where they are to be taken apart.
 
     gpus: whether the devices are such, which can share batch statistics.
@@ -98,7 +97,6 @@ def check_layers(training: Training, network: nn.Module, images: Tensor | Rows, 
     few = images[: max(2, min(LOOKED_AT, training.plan[0].batch))]
     if training.patches is not None:
         few = training.patches.corners(few)
-    assert isinstance(few, Tensor)
     if training.skip_easy and (layer := mixing(network, few, again=True)):
         raise UserError(
             f"training.skip_easy: {layer} answers a case by what else is in its batch, or by chance that cannot be"

@@ -10,7 +10,7 @@ from math import ceil
 from typing import Literal
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.nn.functional import pad
 
 from whichloss.core import FieldError, UserError, Value, fraction, number
@@ -33,10 +33,10 @@ class Patches(Value):
             raise FieldError(f"Patches: size is {self.size}; an image has 2 axes, a volume 3")
 
     @torch.no_grad()
-    def sample(self, images: Tensor | Rows, labels: Tensor | Rows, random: Generator) -> tuple[Tensor, Tensor]:
+    def sample(self, images: Tensor, labels: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
         """One patch of each image: (N, C, *S) and (N, *S) to (N, C, *size) and (N, *size), on their device.
 
-        Of rows that lie in a file no more is read than the patches, and their masks up to the foreground.
+        Of Rows that stand in for tensors, no more images are read than these patches.
 
         A patch lies inside its image; near the edge a foreground voxel is therefore not in the middle. Of several
         classes in an image each is as likely to be the centre as any other. Images smaller than the patch get zeros and
@@ -53,11 +53,11 @@ class Patches(Value):
         patches, masks = patches.to(images.device), masks.to(labels.device)
         return patches.contiguous(memory_format=memory_format(images)), masks
 
-    def corners(self, images: Tensor | Rows) -> Tensor:
+    def corners(self, images: Tensor) -> Tensor:
         """The first patch of each image, to try a network on."""
         return torch.stack([cut(image, tuple(map(slice, self.size))) for image in images]).to(images.device)
 
-    def _accept(self, images: Tensor | Rows, labels: Tensor | Rows) -> None:
+    def _accept(self, images: Tensor, labels: Tensor) -> None:
         if images.ndim != 2 + len(self.size):
             raise UserError(f"patches of {self.size} cannot be cut from images {tuple(images.shape)}, (N, C, *S)")
         if labels.shape != (len(images), *images.shape[2:]):
@@ -98,7 +98,7 @@ def _foreground(mask: Tensor, which_class: float, which_voxel: float) -> list[in
 
 @torch.no_grad()
 def sliding_window(
-    network: nn.Module,
+    network: Callable[[Tensor], Tensor],
     images: Tensor,
     size: Sequence[int],
     overlap: float = 0.5,
@@ -143,7 +143,7 @@ def sliding_window(
     return total[(..., *inner)]
 
 
-def _answers(network: nn.Module, windows: Tensor, memory: torch.memory_format) -> Tensor:
+def _answers(network: Callable[[Tensor], Tensor], windows: Tensor, memory: torch.memory_format) -> Tensor:
     logits = network(windows.contiguous(memory_format=memory))
     if logits.shape[2:] != windows.shape[2:]:
         raise UserError(
@@ -197,7 +197,7 @@ def cut(image: Tensor, box: Sequence[slice]) -> Tensor:
     return padded(image[(..., *box)].unsqueeze(0), [one.stop - (one.start or 0) for one in box])[0].squeeze(0)
 
 
-def memory_format(images: Tensor | Rows) -> torch.memory_format:
+def memory_format(images: Tensor) -> torch.memory_format:
     """In which order the images lie. One channel lies in both orders, and is called contiguous."""
     if isinstance(images, Rows):
         return images.memory if images.shape[1] > 1 else torch.contiguous_format

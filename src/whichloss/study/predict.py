@@ -25,11 +25,11 @@ class Predictor:
     memory: torch.memory_format
     patches: Patches | None
     task: Task
-    images: Tensor | Rows  # fitted to, with their labels: where outputs are embeddings, a classifier is fitted, too
-    labels: Tensor | Rows
+    images: Tensor  # fitted to, with their labels: where outputs are embeddings, a classifier is fitted, too
+    labels: Tensor
 
     @torch.no_grad()
-    def __call__(self, images: Tensor | Rows, batch: int) -> Tensor:
+    def __call__(self, images: Tensor, batch: int) -> Tensor:
         """Scores (N, C, *S) in float32, on the CPU: one for a yes/no question or a quantity, else one a class.
 
         Those of images that lie in a file lie in a file, too.
@@ -38,11 +38,9 @@ class Predictor:
             return self._in_file(images, batch)
 
         def fitted() -> Tensor:
-            assert isinstance(self.images, Tensor)
             return torch.cat([part.cpu() for part in self._outputs(self.images, batch)])
 
         self.network.eval()
-        assert isinstance(self.labels, Tensor)
         read = readout(self.loss, self.task, fitted, self.labels)
         return torch.cat([read(outputs).cpu() for outputs in self._outputs(images, batch)])
 

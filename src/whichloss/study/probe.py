@@ -53,9 +53,7 @@ def probe(run: Run, cases: Cases, size: int = 8, here: bool = True) -> None:
             raise UserError(f"{run.network.label}: {error}") from None
         except Exception as error:  # whatever somebody else's code raises
             raise UserError(f"{run.network.label} fails when it is tried: {type(error).__name__}: {error}") from error
-    scaled = Scale.of(cases.labels_at(split.fit), cases.task).learned(labels)
-    assert isinstance(scaled, Tensor)
-    labels = scaled
+    labels = Scale.of(cases.labels_at(split.fit), cases.task).learned(labels)
     target = cases.task.target(labels, logits)
     ignoring = cases.task.kind == "segmentation" and int(cases.labels.min()) < 0
     weight = (labels >= 0).float() if ignoring else None

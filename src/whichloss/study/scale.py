@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from whichloss.core import Task
-from whichloss.core.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -21,17 +20,17 @@ class Scale:
     sd: float = 1.0
 
     @classmethod
-    def of(cls, labels: Tensor | Rows, task: Task) -> "Scale":
+    def of(cls, labels: Tensor, task: Task) -> "Scale":
         """From the labels of the fit part alone: the inner and the test part must not be looked at."""
-        if task.kind != "regression" or isinstance(labels, Rows):
+        if task.kind != "regression":
             return cls()
         values = labels.double()
         spread = values.std(correction=0).item() if values.min() < values.max() else 1.0  # a constant has none
         return cls(values.mean().item(), spread)
 
-    def learned(self, labels: Tensor | Rows) -> Tensor | Rows:
+    def learned(self, labels: Tensor) -> Tensor:
         """Labels in this unit."""
-        return labels if self == Scale() or isinstance(labels, Rows) else (labels - self.mean) / self.sd
+        return labels if self == Scale() else (labels - self.mean) / self.sd
 
     def measured(self, outputs: Tensor) -> Tensor:
         """Outputs in the unit of the data."""

@@ -82,7 +82,7 @@ class Store:
         """Whether a run has ended, however: a search counts what failed, too."""
         return (self.path(key) / "record.json").exists()
 
-    def write(self, key: str, record: dict[str, Any], outputs: Mapping[str, Tensor | Rows]) -> None:
+    def write(self, key: str, record: dict[str, Any], outputs: Mapping[str, Tensor]) -> None:
         """Keep a run: both files are written aside, flushed, and appear together by one rename."""
         aside = _aside(self.path(key))
         try:
@@ -106,7 +106,7 @@ class Store:
             " what is finished is safe, and the same command resumes"
         )
 
-    def _write(self, key: str, aside: Path, record: dict[str, Any], outputs: Mapping[str, Tensor | Rows]) -> None:
+    def _write(self, key: str, aside: Path, record: dict[str, Any], outputs: Mapping[str, Tensor]) -> None:
         final = self.path(key)
         text = json.dumps(record, indent=1, sort_keys=True)
         large = sum(one.numel() * one.dtype.itemsize for one in outputs.values()) > LARGE
@@ -184,7 +184,7 @@ def compact_in_file(logits: Tensor) -> Tensor:
     return kept
 
 
-def _as_saved(outputs: Mapping[str, Tensor | Rows]) -> Iterator[bytes | memoryview]:
+def _as_saved(outputs: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]:
     """What `save` gives, part by part: the length of the header, the header, and the tensors one after the other."""
     header, at = {}, 0
     for name, one in outputs.items():

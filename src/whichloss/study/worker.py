@@ -172,7 +172,7 @@ def answers(trained: Trained, best: bool, in_files: bool = False) -> dict[str, t
     return chosen | {f"other_{name}": one for name, one in other.items()}
 
 
-def small(labels: torch.Tensor | Rows) -> torch.Tensor | Rows:
+def small(labels: torch.Tensor) -> torch.Tensor:
     """Class indices in a short type; those of masks can be -1."""
     if isinstance(labels, Rows) or labels.is_floating_point():
         return labels
