@@ -1,5 +1,8 @@
 """A locally connected layer: a convolution whose weights are another set at each position."""
 
+from itertools import product
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -32,9 +35,34 @@ class Local(Affine):
         return outputs.unflatten(0, windows.shape[:2]).permute(2, 3, 0, 1)
 
     def _windows(self, images: Tensor) -> Tensor:
-        """Slices put side by side, first along rows and then down: quicker than `unfold`, above all its gradient."""
+        """(N, C, H, W) to (H', W', N, K)."""
         border = self.padding
         spread = pad(images.permute(2, 3, 0, 1), (0, 0, 0, 0, border, border, border, border))
-        rows, columns = (side - self.size + 1 for side in spread.shape[:2])
-        across = torch.cat([spread[:, right : right + columns] for right in range(self.size)], 3)
-        return torch.cat([across[down : down + rows] for down in range(self.size)], 3)
+        return Windows.apply(spread, self.size)  # type: ignore[return-value]
+
+
+class Windows(torch.autograd.Function):
+    """Slices put side by side, row by row: (H, W, N, C) to (H', W', N, size * size * C).
+
+    Quicker than `unfold`. The gradient is added up in place, where that of `cat` and slices, which is the same but for
+    rounding, would fill an image with zeros for every slice.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, size: int) -> Tensor:
+        ctx.shape, ctx.size = images.shape, size
+        rows, columns = (side - size + 1 for side in images.shape[:2])
+        windows = images.new_empty(rows, columns, images.shape[2], size * size, images.shape[3])
+        for at, (down, right) in enumerate(product(range(size), repeat=2)):
+            windows[:, :, :, at] = images[down : down + rows, right : right + columns]
+        return windows.flatten(3)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = gradients
+        rows, columns = gradient.shape[:2]
+        parts = gradient.unflatten(3, (ctx.size**2, -1))
+        total = gradient.new_zeros(ctx.shape)
+        for at, (down, right) in enumerate(product(range(ctx.size), repeat=2)):
+            total[down : down + rows, right : right + columns] += parts[:, :, :, at]
+        return total, None

@@ -62,6 +62,8 @@ class LymphNet(Network):
     subtract_mean: bool = flag(True)
     scale: float = positive(255.0)
 
+    results_version = 2  # gradients of overlapping windows are summed in another order
+
     card = NetworkCard(
         title="Lymph node CNN",
         meaning="The network of a study of robust losses: it looks at one view of a suspicious place.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +59,7 @@ class Predictor:
 
     def _in_file(self, images: Rows, batch: int) -> Tensor:
         assert self.patches is not None  # see `probe`
-        memory = memory_format(images.contiguous(memory_format=self.memory))
+        memory = memory_format(cast(Tensor, images.contiguous(memory_format=self.memory)))
 
         def answers(windows: Tensor) -> Tensor:
             with self.precision.context():

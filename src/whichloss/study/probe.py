@@ -85,7 +85,7 @@ def _shown(run: Run, cases: Cases, chosen: list[int]) -> tuple[Tensor, Tensor]:
         raise UserError(
             f"the volumes of {run.data.label} take more than a quarter of this machine's memory (or than"
             " WHICHLOSS_MAP_ABOVE), and such are trained on by patch only\n"
-            "  remedy: say  training: {patches: {size: [64, 64, 64]}}, or bring them to a smaller size=(D, H, W)"
+            "  remedy: say  training: {patches: 'Patches(size=(64, 64, 64))'}, or read a smaller size=(D, H, W)"
         )
     if stress := [one for one in run.stress if not one.none and one.card.changes != "cases"]:
         raise UserError(

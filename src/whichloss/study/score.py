@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from whichloss.core import Task
-from whichloss.core.rows import PART
+from whichloss.core.rows import PART, Rows
 from whichloss.metrics.metric import Metric
 from whichloss.metrics.tune import tune_threshold
 
@@ -89,7 +89,8 @@ def single(answers: Tensor) -> Tensor:
 
 def wide(labels: Tensor) -> Tensor:
     """Class indices as they were before they were stored; quantities, and what may be larger than memory, stay."""
-    return labels if labels.is_floating_point() or labels.numel() > MANY else labels.long()
+    stays = labels.is_floating_point() or isinstance(labels, Rows) or labels.numel() > MANY
+    return labels if stays else labels.long()
 
 
 def _number(value: float) -> float | None:

@@ -110,6 +110,7 @@ class Store:
         final = self.path(key)
         text = json.dumps(record, indent=1, sort_keys=True)
         large = sum(one.numel() * one.dtype.itemsize for one in outputs.values()) > LARGE
+        large |= any(isinstance(one, Rows) for one in outputs.values())
         content = [] if large else [save({name: one.contiguous() for name, one in outputs.items()})]
         aside.mkdir(parents=True)
         _write(aside / "outputs.safetensors", *(content or _as_saved(outputs)))

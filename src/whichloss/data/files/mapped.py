@@ -33,27 +33,27 @@ VERSION = 1  # raised when the same files begin to mean other voxels
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outline:
-    """A volume whose values are still in its file. volume: its place; zeros, which take no memory, for values."""
+    """A volume whose values are still in its file."""
 
     path: Path
-    volume: Volume
-    whole: bool  # cannot be read in parts
+    volume: Volume  # without values
+    channel: int | None = None  # of a file that cannot be read in parts
 
     @classmethod
-    def of(cls, path: Path) -> "Outline":
+    def of(cls, path: Path) -> "list[Outline]":
+        """One for each channel."""
         shape = _shape(path)
-        if shape is None:
-            volume, whole = _only(path), True
-            shape = volume.values.shape
-        else:
-            volume, whole = read_region(path, (slice(0, 1), slice(0, shape[1]), slice(0, shape[2]))), False
-        return cls(path=path, volume=replace(volume, values=np.broadcast_to(np.int16(0), shape)), whole=whole)
+        if shape is not None:
+            volume = read_region(path, (slice(0, 1), slice(0, shape[1]), slice(0, shape[2])))
+            return [cls(path=path, volume=_blank(volume, shape))]
+        found = [_blank(one, one.values.shape) for one in read_channels(path)]
+        return [cls(path=path, volume=one, channel=channel) for channel, one in enumerate(found)]
 
     def layers(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Some layers of the file at a time, from the first to the last."""
         shape = self.volume.values.shape
-        if self.whole:
-            values = _only(self.path).values
+        if self.channel is not None:
+            values = read_channels(self.path)[self.channel].values
             yield from ((part, values[part]) for part in slabs(shape))
         else:
             for part in slabs(shape):
@@ -85,15 +85,14 @@ def in_files(data: "FileSet", entries: Sequence[Entry], shown: Sequence[str]) ->
 
 def _write(data: "FileSet", entries: Sequence[Entry], shown: Sequence[str], folder: Path) -> None:
     images = labels = None
-    drawn = folder / "drawn.npy"  # the values of the masks, before it is known what they mean
-    met: dict[Any, str] = {}
+    values = _Values()
     for at, (entry, says) in enumerate(zip(entries, shown, strict=True)):
         print(f"{entry.id}: unpacking, {at + 1} of {len(entries)}", file=sys.stderr, flush=True)
         with TemporaryDirectory(dir=folder) as work:
             source = _Case(data, entry, Path(work))
             if images is None:
                 images = new_map(folder / "images.npy", (len(entries), source.channels, *source.shape), np.float32)
-                labels = new_map(drawn, (len(entries), *source.shape), np.float32)
+                labels = new_map(folder / "labels.npy", (len(entries), *source.shape), np.int8)
             elif (source.channels, *source.shape) != images.shape[1:]:
                 raise UserError(
                     f"{entry.images[0].name} is {by(source.shape)} with {source.channels} channels, and"
@@ -101,33 +100,56 @@ def _write(data: "FileSet", entries: Sequence[Entry], shown: Sequence[str], fold
                     " not fit into memory must have one size and channels alike: say  size=(D, H, W)"
                 )
             assert labels is not None
-            source.write(images[at], labels[at])
-            for part in slabs(source.shape):
-                for value in np.unique(labels[at][part]).tolist():
-                    met.setdefault(value, says)
-    assert images is not None and labels is not None
-    found = np.array(sorted(met))
-    whole = np.array_equal(found, np.rint(found))
-    values = found.astype(np.int64) if whole else found
-    index, classes = read_masks(values[:, None], [met[one] for one in found.tolist()], data.ignore)
-    final = new_map(folder / "labels.npy", labels.shape, np.int8)
-    for case, result in zip(labels, final, strict=True):
+            source.write_image(images[at])
+            source.write_mask(labels[at].view(np.uint8), values, says)
+    assert labels is not None
+    index, classes = values.meaning(data.ignore)
+    for case in labels:
         for part in slabs(case.shape):
-            result[part] = index[np.searchsorted(found, case[part]), 0]
-    drawn.unlink()
+            case[part] = index[case[part].view(np.uint8)]
     (folder / "classes.txt").write_text("\n".join(classes), encoding="utf-8")
+
+
+class _Values:
+    """The values of masks that have been met so far, each with a number, 0 to 255: what they mean is known at the end.
+
+    Beyond these many they are no classes, and the message is that of `read_masks`.
+    """
+
+    def __init__(self) -> None:
+        self.met: dict[float, str] = {}  # and where it was met first
+
+    def numbers(self, values: np.ndarray, says: str) -> np.ndarray:
+        found = np.unique(values)
+        for one in found.tolist():
+            self.met.setdefault(one, says)
+        if len(self.met) > 256:
+            self.meaning(None)
+        order = list(self.met)
+        at = np.array([order.index(one) for one in found.tolist()], np.uint8)
+        return at[np.searchsorted(found, values)]
+
+    def meaning(self, ignore: int | None) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The class of each number, int8; and the names of the classes."""
+        found = np.array(sorted(self.met))
+        if np.array_equal(found, np.rint(found)):
+            found = found.astype(np.int64)
+        labels, classes = read_masks(found[:, None], [self.met[one] for one in found.tolist()], ignore)
+        order = list(self.met)
+        index = np.zeros(256, np.int8)
+        for value, label in zip(found.tolist(), labels[:, 0].tolist(), strict=True):
+            index[order.index(value)] = label
+        return index, classes
 
 
 class _Case:
     """One case: read in parts where its files allow it and its grid stays; else by itself, as into memory."""
 
     def __init__(self, data: "FileSet", entry: Entry, work: Path) -> None:
-        self.data, self.entry = data, entry
-        self.kept = None
-        masks = _masks(entry)
+        self.data, self.kept = data, None
         if data.size is None and data.spacing is None and data.channels is None:
-            self.images = [Outline.of(_unpacked(place, work)) for place in entry.images]
-            self.masks = [Outline.of(_unpacked(place, work)) for place in masks]
+            self.images = [one for place in entry.images for one in Outline.of(_unpacked(place, work))]
+            self.masks = [one for place in _masks(entry) for one in Outline.of(_unpacked(place, work))]
             first = self.images[0].volume
             for one in self.images[1:]:
                 refuse_apart(first, one.volume, str(one.path), "the first channel")
@@ -139,38 +161,40 @@ class _Case:
             self.kept = data.brought(entry)
             self.channels, self.shape = len(self.kept[0]), self.kept[0].shape[1:]
 
-    def write(self, images: np.ndarray, drawn: np.ndarray) -> None:
-        """images: (C, *S), drawn: (*S), float32, to be filled."""
+    def write_image(self, image: np.ndarray) -> None:
+        """image: (C, *S), to be filled."""
         if self.kept is not None:
-            images[...], drawn[...] = self.kept
+            image[...] = self.kept[0]
             return
-        for channel, source in zip(images, self.images, strict=True):
+        for channel, source in zip(image, self.images, strict=True):
             turned = self.frame.seen(channel)
             for part, values in source.layers():
                 turned[part] = values
-        normalise(images, self.data.window)
+        normalise(image, self.data.window)
+
+    def write_mask(self, drawn: np.ndarray, known: _Values, says: str) -> None:
+        """drawn: (*S), zeros, to be filled with the numbers of values."""
+        if self.kept is not None:
+            drawn[...] = known.numbers(self.kept[1], says)
+            return
         turned, above = self.frame.seen(drawn), self.data.above
+        if above is None and not self.data.objects:
+            for part, values in self.masks[0].layers():  # of several masks the first counts, as in `FileSet.mask`
+                turned[part] = known.numbers(values, says)
+            return
+        known.numbers(np.arange(2), says)  # of which each is its own number
         for source in self.masks:
             for part, values in source.layers():
-                if above is None and not self.data.objects:
-                    turned[part] = values
-                else:
-                    turned[part] = np.maximum(turned[part], values > (above or 0))
-            if above is None and not self.data.objects:
-                break  # of several masks the first counts, as in `FileSet.mask`
+                turned[part] = np.maximum(turned[part], values > (above or 0))
 
 
 def _masks(entry: Entry) -> tuple[Any, ...]:
     return entry.label if isinstance(entry.label, tuple) else ()
 
 
-def _only(path: Path) -> Volume:
-    found = read_channels(path)
-    if len(found) > 1:
-        raise UserError(
-            f"{path} holds {len(found)} channels; where volumes do not fit into memory, each channel is a file"
-        )
-    return found[0]
+def _blank(volume: Volume, shape: tuple[int, ...]) -> Volume:
+    """Its place, and its size; zeros, which take no memory, for values."""
+    return replace(volume, values=np.broadcast_to(np.int16(0), shape))
 
 
 def _unpacked(place: Any, work: Path) -> Path:

@@ -15,11 +15,12 @@ class SGD(Optimizer):
     nesterov: bool = flag(False)
     weight_decay: float = nonnegative(0.0)
 
+    results_version = 2  # weights are updated in one pass: other last bits
+
     def check(self) -> None:
         if self.nesterov and not self.momentum:
             raise FieldError("SGD: nesterov needs a momentum above 0")
 
     def build(self, groups: Groups) -> torch.optim.Optimizer:
-        return torch.optim.SGD(
-            groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay
-        )
+        settings = {"momentum": self.momentum, "nesterov": self.nesterov, "weight_decay": self.weight_decay}
+        return torch.optim.SGD(groups, lr=self.lr, fused=True, **settings)  # in one pass over memory
