@@ -34,7 +34,9 @@ from whichloss.study.worker import compute
 class OneVoxel(Network):
     """A logistic regression on the voxel itself: as little work as there can be."""
 
-    card = NetworkCard(title="One voxel", meaning="A logistic regression on the voxel itself.", source="", tasks=("segmentation",))
+    card = NetworkCard(
+        title="One voxel", meaning="A logistic regression on the voxel itself.", source="", tasks=("segmentation",)
+    )
 
     def build(self, task: Task, outputs: int) -> nn.Module:
         return nn.Conv3d(task.channels, outputs, 1)
@@ -107,6 +109,7 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=2, help="epochs, of a patch from each volume fitted to")
     options.add_argument("--side", type=int, default=128, help="of a patch")
     options.add_argument("--limit", type=float, default=2.0, help="GB")
+    options.add_argument("--more", type=float, help="GB beyond what the process has when it begins, instead of a limit")
     options.add_argument("--in-memory", action="store_true", help="as if memory were large enough")
     given = options.parse_args()
     with TemporaryDirectory(dir=given.folder) as name:
@@ -116,8 +119,9 @@ def main() -> None:
         os.environ["WHICHLOSS_CACHE"] = str(work / "cache")
         os.environ["WHICHLOSS_MAP_ABOVE"] = "1000000" if given.in_memory else "0"
         each = np.prod(given.shape) * 4 / 1e9
-        print(f"{given.cases} volumes of {each:.2f} GB; RLIMIT_DATA {given.limit:g} GB", flush=True)
-        resource.setrlimit(resource.RLIMIT_DATA, (round(given.limit * 1e9),) * 2)
+        limit = given.limit if given.more is None else held()["VmData"] / 1e3 + given.more
+        print(f"{given.cases} volumes of {each:.2f} GB; RLIMIT_DATA {limit:.2f} GB", flush=True)
+        resource.setrlimit(resource.RLIMIT_DATA, (round(limit * 1e9),) * 2)
         most: dict[str, float] = {}
         with watched(most):
             one_run(study_of(given.steps, given.side), work)

@@ -41,17 +41,19 @@ def as_here(layer: Local) -> Way:
     return layer
 
 
-def naive(layer: Local) -> Way:
+class Textbook(nn.Module):
     """unfold, and einsum over weights (O, K, P) in the order in which unfold gives its windows."""
-    positions, size, outputs = layer.weight.shape
-    by_window = layer.weight.detach().unflatten(1, (9, size // 9)).permute(3, 2, 1, 0).reshape(outputs, size, positions)
-    weight, bias = learned(by_window), learned(layer.bias.detach()[:, 0].T)
 
-    def compute(images: Tensor) -> Tensor:
-        summed = torch.einsum("nkp,okp->nop", unfold(images, 3, padding=1), weight) + bias
+    def __init__(self, layer: Local) -> None:
+        super().__init__()
+        positions, size, outputs = layer.weight.shape
+        in_order = layer.weight.detach().unflatten(1, (9, size // 9)).permute(3, 2, 1, 0)
+        self.weight = nn.Parameter(in_order.reshape(outputs, size, positions).contiguous())
+        self.bias = nn.Parameter(layer.bias.detach()[:, 0].T.contiguous())
+
+    def forward(self, images: Tensor) -> Tensor:
+        summed = torch.einsum("nkp,okp->nop", unfold(images, 3, padding=1), self.weight) + self.bias
         return summed.unflatten(2, images.shape[2:])
-
-    return compute
 
 
 def by_position(layer: Local) -> Way:
@@ -90,7 +92,7 @@ def learned(values: Tensor) -> Tensor:
     return values.contiguous().requires_grad_()
 
 
-WAYS = {"as here": as_here, "naive": naive, "position by position": by_position, "nine products": nine_products}
+WAYS = {"as here": as_here, "textbook": Textbook, "position by position": by_position, "nine products": nine_products}
 
 
 # timing

@@ -2,13 +2,13 @@
 
 python -m benchmarks.throughput
 
-The plain loop has its tensors in memory, the same network (our locally connected layers, too, but each ReLU before its
-pooling, as published), loss and optimizer, and torch's own memory order, with one thread or with one for each core: the
-better counts. Ours is `train` as a study calls it, in one process for each core,
-with all that it does in an epoch: augmentation, the share of cases without gradient, the inner part after it. Its gain
-is taken apart by arms that lack an ingredient. The first epoch warms up, and the others count. All arms take turns, and
-the middle of each counts, so that what else the machine does hits them alike. Wanted: 1.5 times in float32, and 2.5
-times with bfloat16 where the processor computes with it.
+The plain loop is what a page of any tutorial does: tensors in memory, plain layers (each ReLU before its pooling, and
+locally connected layers by `unfold` and `einsum`), the same loss and optimizer, torch's own memory order, one thread or
+one for each core: the better counts. Ours is `train` as a study calls it, in one process for each core, with all that
+it does in an epoch: augmentation, the share of cases without gradient, the inner part after it. The gain is taken apart
+by arms that have some of the ingredients. The first epoch warms up, and the others count. All arms take turns, and the
+middle of each counts, so that what else the machine does hits them alike. Wanted: 1.5 times in float32, and 2.5 times
+with bfloat16 where the processor computes with it.
 """
 
 import argparse
@@ -24,6 +24,8 @@ from itertools import pairwise
 
 import torch
 
+from benchmarks.local_layers import Textbook
+from whichloss.networks.local import Local
 from whichloss.study import conduct, machine
 from whichloss.study.study import Study
 from whichloss.study.train import train
@@ -41,12 +43,15 @@ class Arm:
     threads: int
     precision: str = "float32"
     order: str = "auto"  # of images in memory
+    local: bool = True  # our locally connected layers
 
 
 def arms(cores: int) -> list[Arm]:
     return [
-        Arm("plain loop, one thread", False, 1, 1),
-        Arm("plain loop, a thread a core", False, 1, cores),
+        Arm("plain loop, one thread", False, 1, 1, local=False),
+        Arm("plain loop, a thread a core", False, 1, cores, local=False),
+        Arm("the same with our local layers, one thread", False, 1, 1),
+        Arm("the same with our local layers, a thread a core", False, 1, cores),
         Arm("ours, one process, torch's memory order", True, 1, 1, order="contiguous"),
         Arm("ours, one process", True, 1, 1),
         Arm("ours, a process a core", True, cores, 1),
@@ -60,7 +65,7 @@ def arms(cores: int) -> list[Arm]:
 
 def work(arm: Arm, epochs: int) -> None:
     torch.set_num_threads(arm.threads)
-    ready = ours(arm, epochs) if arm.ours else plain(epochs)
+    ready = ours(arm, epochs) if arm.ours else plain(arm, epochs)
     print("ready", flush=True)
     for _ in sys.stdin:
         print(*ready(), flush=True)
@@ -118,9 +123,16 @@ def in_the_usual_order(network: torch.nn.Module) -> int:
     return turned
 
 
-def plain(epochs: int) -> Callable[[], tuple[int, float]]:
-    """What a page of any tutorial does, with a ReLU after each convolution, as everybody writes it."""
-    prepared = conduct.prepare(study(Arm("", False, 1, 1), epochs), tempfile.mkdtemp(prefix="throughput-"))
+def textbook(network: torch.nn.Module) -> None:
+    """Locally connected layers as one writes them first, in place."""
+    for parent in list(network.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, Local):
+                setattr(parent, name, Textbook(layer))
+
+
+def plain(arm: Arm, epochs: int) -> Callable[[], tuple[int, float]]:
+    prepared = conduct.prepare(study(arm, epochs), tempfile.mkdtemp(prefix="throughput-"))
     run = prepared.runs[0]
     cases = prepared.shelf.of(run)
     at = list(run.split(cases).fit)
@@ -129,6 +141,8 @@ def plain(epochs: int) -> Callable[[], tuple[int, float]]:
     def whole() -> tuple[int, float]:
         network = run.network.build(cases.task, 1)
         in_the_usual_order(network)
+        if not arm.local:
+            textbook(network)
         optimizer = torch.optim.SGD(network.parameters(), lr=0.001, momentum=0.9, weight_decay=0.004)
         network.train()
         ends = []
@@ -208,7 +222,7 @@ def say(listed: list[Arm], speeds: list[list[float]]) -> int:
     best = max(value for name, value in middle.items() if name.startswith("plain"))
     for (name, value), found in zip(middle.items(), speeds, strict=True):
         spread = f"({min(found):,.0f} to {max(found):,.0f})"
-        print(f"{name:42} {value:7,.0f}  {spread:16} {value / best:.2f} of the better plain loop")
+        print(f"{name:48} {value:7,.0f}  {spread:16} {value / best:.2f} of the better plain loop")
     wanted = {"ours, a process a core": 1.5}
     if torch.ops.mkldnn._is_mkldnn_bf16_supported():
         wanted["ours, a process a core, bfloat16"] = 2.5

@@ -59,6 +59,9 @@ class Rows:
     def numel(self) -> int:
         return self.shape.numel()
 
+    def element_size(self) -> int:
+        return self.of.element_size()
+
     def min(self) -> Tensor:
         return torch.stack([one.min() for one in self]).min()
 

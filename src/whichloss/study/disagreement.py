@@ -63,7 +63,7 @@ def _picture(
     panels = [shades(middle(image, truth))]
     if cases.task.kind == "segmentation":
         drawn = list(scores)[:SHOWN]
-        masks = [truth[None], *(_mask(at, *tested[label], metric, cases, store) for label in drawn)]
+        masks = [truth[None], *(_mask(at, truth, *tested[label], metric, cases, store) for label in drawn)]
         panels += [shades(middle(mask, truth), 0, len(cases.task.classes) - 1) for mask in masks]
         caption += f" From the left: image, truth, {', '.join(drawn)}."
     else:
@@ -72,10 +72,13 @@ def _picture(
     return Picture(title=f"Case {cases.ids[at]}", caption=caption, png=as_png(in_a_row(panels)))
 
 
-def _mask(at: int, run: Run, record: Mapping[str, Any], metric: Metric, cases: Cases, store: Store) -> np.ndarray:
-    """What a run marked in a case, (1, *S): at the threshold of the metric; of several classes, the likeliest."""
+def _mask(
+    at: int, truth: np.ndarray, run: Run, record: Mapping[str, Any], metric: Metric, cases: Cases, store: Store
+) -> np.ndarray:
+    """What a run marked in a case, of a volume in its middle slice, (1, H, W): at the threshold of the metric; of
+    several classes, the likeliest."""
     place = run.split(cases).fold.test.index(at)
-    logits = store.outputs(run.key)["test"][place].float().numpy()
+    logits = middle(store.outputs(run.key)["test"][place].numpy(), truth).astype(np.float32)
     if len(logits) > 1:
         return logits.argmax(0)[None]
     return logits > record["scores"][repr(metric)]["at"]

@@ -53,7 +53,7 @@ def middle(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """The image itself, (channels, H, W); of a volume the slice with most of what is to be found, else the middle."""
     if image.ndim == 3:
         return image
-    marked = (truth > 0).reshape(len(truth), -1).sum(1) if truth.ndim == 3 else np.zeros(image.shape[1])
+    marked = np.array([(one > 0).sum() for one in truth]) if truth.ndim == 3 else np.zeros(image.shape[1])
     return image[:, int(marked.argmax()) if marked.any() else image.shape[1] // 2]
 
 

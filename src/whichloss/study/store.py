@@ -109,7 +109,7 @@ class Store:
     def _write(self, key: str, aside: Path, record: dict[str, Any], outputs: Mapping[str, Tensor]) -> None:
         final = self.path(key)
         text = json.dumps(record, indent=1, sort_keys=True)
-        large = sum(one.numel() * one.dtype.itemsize for one in outputs.values()) > LARGE
+        large = sum(one.numel() * one.element_size() for one in outputs.values()) > LARGE
         large |= any(isinstance(one, Rows) for one in outputs.values())
         content = [] if large else [save({name: one.contiguous() for name, one in outputs.items()})]
         aside.mkdir(parents=True)
@@ -189,7 +189,7 @@ def _as_saved(outputs: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]:
     """What `save` gives, part by part: the length of the header, the header, and the tensors one after the other."""
     header, at = {}, 0
     for name, one in outputs.items():
-        size = one.numel() * one.dtype.itemsize
+        size = one.numel() * one.element_size()
         header[name] = {"dtype": _DTYPES[one.dtype], "shape": list(one.shape), "data_offsets": [at, at + size]}
         at += size
     text = json.dumps(header).encode()
