@@ -130,6 +130,19 @@ def write_code(folder: Path, code: str) -> str:
     return name
 
 
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """One thread and float64, in which a difference of 1e-5 is far more than rounding."""
+    threads, number = torch.get_num_threads(), torch.get_default_dtype()
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_default_dtype(number)
+
+
 # without worker processes
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from small_studies import TINY, cli, tiny_study, write_code, write_study, write_tiny
+from small_studies import TINY, cli, double_precision, tiny_study, write_code, write_study, write_tiny
 from whichloss.core import UserError
 from whichloss.study import execute, machine
 from whichloss.study.checkpoint import SECONDS
@@ -44,12 +44,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def in_double() -> Iterator[None]:
-    threads, number = torch.get_num_threads(), torch.get_default_dtype()
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_num_threads(threads)
-    torch.set_default_dtype(number)
+    with double_precision():
+        yield
 
 
 def one_of_team() -> Any:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from small_studies import TINY, cli, execute_here, tiny_study, write_code, write_study, write_tiny
+from small_studies import TINY, cli, double_precision, execute_here, tiny_study, write_code, write_study, write_tiny
 from whichloss.core import Task
 from whichloss.data import Cases
 from whichloss.losses.margin.hinge import Hinge
@@ -40,13 +40,8 @@ VIEWS = "ViewNet(width=3, deeper=4, units=12, dropout=0.2)"
 
 @pytest.fixture(autouse=True)
 def in_double() -> Iterator[None]:
-    """One thread and float64, in which a difference of 1e-5 is far more than rounding."""
-    threads, number = torch.get_num_threads(), torch.get_default_dtype()
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_num_threads(threads)
-    torch.set_default_dtype(number)
+    with double_precision():
+        yield
 
 
 @pytest.fixture
