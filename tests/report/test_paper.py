@@ -35,6 +35,13 @@ def test_the_same_record_gives_the_same_bytes(record: Record, tmp_path: Path) ->
     assert [one.read_bytes() for one in first] == [one.read_bytes() for one in second]
 
 
+def test_files_of_an_interim_study_say_so_in_their_names(record: Record, tmp_path: Path) -> None:
+    names = {one.name for one in write_paper(record, tmp_path / "final")}
+    interim = replace(record, verdict={**record.verdict, "interim": True})
+    assert {one.name for one in write_paper(interim, tmp_path / "interim")} == {f"interim-{name}" for name in names}
+    assert {one.name for one in (tmp_path / "interim").iterdir()} == {f"interim-{name}" for name in names}
+
+
 def test_the_spreadsheet_has_the_numbers_of_the_verdict(written: Path, record: Record) -> None:
     with (written / "overview.csv").open() as file:
         rows = {row["Loss"]: row for row in csv.DictReader(file)}

@@ -153,6 +153,11 @@ def test_a_class_by_a_pooled_metric_under_stress(tmp_path: Path) -> None:
     else:
         assert "no better after its last epoch" in pace["reason"] and pace["target"] is None
 
+    assert ("Median seconds" in told.page) == (pace["target"] is not None)  # measured: on the page alone
+    assert cli("run", file, "--store", tmp_path / "again", here=tmp_path).code in (0, 1)
+    again = tmp_path / "again" / "studies" / file.stem / "verdict.json"
+    assert again.read_bytes() == (told.home / "verdict.json").read_bytes()
+
     noise, size = told.beside["stress"]
     assert (noise["title"], size["title"]) == ("label noise", "training size")
     assert size["losses"][0]["levels"] == [1.0, 0.5] and noise["losses"][0]["levels"] == [0.0, 0.3]

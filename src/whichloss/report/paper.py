@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +26,28 @@ def write_paper(record: Record, folder: Path) -> list[Path]:
     """Writes all of it; what was written. Figures need matplotlib.
 
     overview.{csv,md,tex}, other-N and those beside the verdict (outlook, sensitivity, secondary, ...) of the tables,
-    differences, critical-difference and curve-N.{svg,pdf} of the figures, methods.md, losses.bib.
+    differences, critical-difference and curve-N.{svg,pdf} of the figures, methods.md, losses.bib. As long as runs are
+    missing, each name begins with "interim-".
     """
     folder.mkdir(parents=True, exist_ok=True)
     verdict = record.verdict
     labels = {**record.labels, **{loss["loss"]: loss["label"] for loss in verdict["losses"]}}
     named = [*(loss["label"] for loss in verdict["losses"]), *(curve.loss for curve in record.curves)]
     ink = inks(named, verdict["baseline_label"])
-    written = []
+    written: list[Path] = []
+
+    def to(name: str) -> Path:
+        written.append(folder / (f"interim-{name}" if verdict["interim"] else name))
+        return written[-1]
+
     beside = [table for part in parts(verdict, ink) for table in part.tables]
     for table in (overview(verdict, ink), *beside, *others(record.results, verdict, labels, ink, record.meanings)):
         for ending, form in (("csv", as_csv), ("md", as_markdown), ("tex", as_latex)):
-            written.append(folder / f"{table.id}.{ending}")
-            written[-1].write_text(form(table), encoding="utf-8")
+            to(f"{table.id}.{ending}").write_text(form(table), encoding="utf-8")
     for name, content in (("methods.md", methods(record)), ("losses.bib", record.bibliography)):
-        written.append(folder / name)
-        written[-1].write_text(content, encoding="utf-8")
-    return [*written, *_figures(record, ink, folder)]
+        to(name).write_text(content, encoding="utf-8")
+    _figures(record, ink, to)
+    return written
 
 
 # tables
@@ -161,20 +166,17 @@ def _machine(record: Record) -> str:
 # figures
 
 
-def _figures(record: Record, ink: Mapping[str, Ink], folder: Path) -> list[Path]:
+def _figures(record: Record, ink: Mapping[str, Ink], to: Callable[[str], Path]) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    written = []
     with pyplot.rc_context({"svg.hashsalt": "whichloss", "pdf.fonttype": 42, "font.size": 9}):
         for name, figure in _drawn(record, ink, pyplot):
             for ending, none in (("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
-                written.append(folder / f"{name}.{ending}")
-                figure.savefig(written[-1], metadata=none)
+                figure.savefig(to(f"{name}.{ending}"), metadata=none)
             pyplot.close(figure)
-    return written
 
 
 def _drawn(record: Record, ink: Mapping[str, Ink], pyplot: Any) -> Iterator[tuple[str, Any]]:

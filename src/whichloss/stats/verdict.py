@@ -81,6 +81,13 @@ class Verdict:
         """Plain dicts, lists, texts and numbers; the infinite and the unknown are None: strict JSON."""
         return strict(asdict(self))
 
+    def to_file(self) -> dict[str, Any]:
+        """What verdict.json holds: the same without seconds, so that who computes the study again has the same file."""
+        told = self.to_json()
+        pace = (told["supplement"] or {}).get("pace") or {}
+        pace.get("clocks", {}).pop("seconds", None)
+        return told
+
 
 def judge(rows: Iterable[Row], plan: Plan) -> Verdict:
     """The plan's question answered from the table, and from nothing but the plan's metric and cell."""

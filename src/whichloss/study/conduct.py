@@ -234,7 +234,7 @@ def report(prepared: Prepared, *, allow_mixed: bool = False) -> Conducted:
     plan = plan_of(study, len({(run.seed, run.fold) for run in prepared.runs}))
     verdict = judge(table, plan)
     verdict = replace(verdict, supplement=supplement(study, plan, table, found, store, prepared.shelf, prepared.data))
-    store.keep(study.name, "verdict.json", json.dumps(verdict.to_json(), indent=1, allow_nan=False))
+    store.keep(study.name, "verdict.json", json.dumps(verdict.to_file(), indent=1, allow_nan=False))
     record = gather(study, verdict, table, found, store, prepared.data, as_yaml(study), searches)
     written = store.keep(study.name, "report.html", page(record))
     failed = sum(record["outcome"] != "finished" for _, record in found)
