@@ -30,6 +30,7 @@ from .probe import probe
 from .runs import Run, runs_of
 from .score import chances
 from .shelf import Shelf
+from .slots import slots_of
 from .store import Store
 from .study import Study
 from .supplement import supplement
@@ -187,7 +188,10 @@ def run_missing(
         agenda = Agenda(map(prepared.tuning.job, prepared.runs), store.finished, retries)
         store.keep(study.name, "study.yaml", as_yaml(study))
         store.keep(study.name, "protocol.json", json.dumps(study.fixed(), indent=1, sort_keys=True))
-        count = plan_workers(device, workers, devices)[0] if place.here else engine.slots if engine else 0
+        if workers is None and place.here:
+            slots = slots_of(prepared.missing, store, prepared.shelf.roots).count
+            workers = plan_workers(device, None, devices, slots)[0]
+        count = workers or (engine.slots if engine else 0)
         compute = partial(execute_on, engine, place) if engine else execute
 
         def ended(one: Ended) -> None:

@@ -20,6 +20,7 @@ from .execute import Worker, plan_workers
 from .runs import Run, Split
 from .score import inner_scores, scores
 from .shelf import Shelf
+from .slots import ONE, slots_of
 from .study import Stage
 from .train import Diverged, Trained, train
 from .tune import applied, planned
@@ -52,8 +53,10 @@ def estimate(prepared: Prepared, workers: int | None) -> str:
     """The grid, the budget, and what is left: runs, hours, memory and disk, as text."""
     study, missing = prepared.study, prepared.missing
     before = _timed(lambda: look_first(prepared))
-    count, threads, devices = plan_workers(study.training.device, workers, study.training.devices)
+    slots = ONE if workers else slots_of(missing, prepared.store, prepared.shelf.roots)
+    count, threads, devices = plan_workers(study.training.device, workers, study.training.devices, slots.count)
     busy = max(1, min(count, len(missing)))
+    speed = busy / slots.count * slots.speed
     torch.set_num_threads(threads)
     trials = _trials_left(prepared)
     lines = [
@@ -62,6 +65,7 @@ def estimate(prepared: Prepared, workers: int | None) -> str:
         f"left to train: {len(missing)}" + (f", of which {trials} trials" if trials else ""),
         f"{count} workers of {threads} threads on {devices[0]}, {machine.cores()} cores"
         + _shared(study.training.devices),
+        *([f"measured: {slots}"] if slots.tried else []),
     ]
     if not missing:
         return "\n".join(lines)
@@ -75,7 +79,7 @@ def estimate(prepared: Prepared, workers: int | None) -> str:
     return "\n".join(
         [
             *lines,
-            f"about {_time(before + start + seconds / busy)} left, of which {start:.0f} s to start;"
+            f"about {_time(before + start + seconds / speed)} left, of which {start:.0f} s to start;"
             f" {_size(max(1.0, disk / 2**20))} on disk",
             f"{_size(memory)} of memory for each worker, {_size(busy * memory)} in all"
             if memory

@@ -36,21 +36,28 @@ class Ended:
     untracked: Mapping[str, str] = field(default_factory=dict)  # where it could not be told, and why; see `Tracks`
 
 
-def plan_workers(device: str, wanted: int | None, each: int = 1) -> tuple[int, int, list[str]]:
+def gpus(device: str) -> int:
+    """How many GPUs a study may use that names this device."""
+    chosen = machine.choose_device(device)
+    return (torch.cuda.device_count() if chosen.index is None else 1) if chosen.type == "cuda" else 0
+
+
+def plan_workers(device: str, wanted: int | None, each: int = 1, slots: int = 1) -> tuple[int, int, list[str]]:
     """How many workers, how many threads each of their processes, and the device of each.
 
     each: how many devices a run is trained on; the first is told. Raises UserError where there are fewer.
+    slots: how many runs share a GPU.
     """
-    cores, chosen = machine.cores(), machine.choose_device(device)
-    gpus = torch.cuda.device_count() if chosen.type == "cuda" and chosen.index is None else 0
-    if each > 1 and chosen.type != "cpu" and gpus < each:
+    cores, chosen, found = machine.cores(), machine.choose_device(device), gpus(device)
+    if each > 1 and chosen.type != "cpu" and found < each:
         raise UserError(
-            f"training.devices: {each} with device: {device}, which offers {max(1, gpus)}; say device: auto or cuda on"
+            f"training.devices: {each} with device: {device}, which offers {max(1, found)}; say device: auto or cuda on"
             f" a machine of {each} GPUs or more, or fewer devices"
         )
-    places = gpus // each
-    workers = wanted or (places if gpus else 1 if chosen.type == "cuda" else max(1, min(cores // each, 8)))
-    devices = [f"cuda:{at % places * each}" for at in range(workers)] if gpus else [str(chosen)] * workers
+    places = found // each
+    workers = wanted or (places * slots if found else max(1, min(cores // each, 8)))
+    several = found and chosen.index is None
+    devices = [f"cuda:{at % places * each}" for at in range(workers)] if several else [str(chosen)] * workers
     return workers, max(1, cores // (workers * each)), devices
 
 
@@ -158,6 +165,11 @@ class Worker:
             raise StoreError(reply["store"])
         return reply["outcome"], reply["message"], "unrecorded" not in reply, reply.get("untracked", {})
 
+    def tell(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """What it replies to what is no run; nothing where it died of it."""
+        answer = _ask(self._alive(), message)
+        return json.loads(answer) if answer else {}
+
     def stop(self) -> None:
         with self._starting:
             self.stopping = True
@@ -224,7 +236,7 @@ class _Limit:
         self.process.kill()
 
 
-def _ask(process: "subprocess.Popen[str]", message: dict[str, Any]) -> str:
+def _ask(process: "subprocess.Popen[str]", message: Mapping[str, Any]) -> str:
     """The line that a worker answers with; nothing where it ends before."""
     assert process.stdin is not None and process.stdout is not None
     try:

@@ -28,6 +28,7 @@ from whichloss.metrics.metric import Metric
 from whichloss.networks import Network
 
 from . import machine
+from .burst import burst
 from .checkpoint import Checkpoints, Spent, highest
 from .course import Curve
 from .runs import Run
@@ -208,6 +209,8 @@ def fulfil(message: Mapping[str, Any], store: Store, shelf: Shelf) -> dict[str, 
         checkpoints = Checkpoints(store.checkpoint(run.key), run.key, device, devices=devices)
         journal = Journal(run, message["metrics"], message.get("track", {}), store.checkpoint(run.key))
         cases = shelf.of(run)
+        if "burst" in message:
+            return {"outcome": "measured"} | burst(applied(run), cases, run.split(cases), device, *message["burst"])
         with together(message, store.folder, shelf.roots, device, devices) as team:
             record, outputs = compute(
                 run, metrics, cases, device,
