@@ -21,6 +21,7 @@ from whichloss.stats import Plan, Row, Verdict, as_text, judge
 
 from . import facts, machine
 from .agenda import Agenda
+from .attribution import check as check_attribution
 from .execute import Ended, execute, plan_workers
 from .gather import gather
 from .measures import title
@@ -119,6 +120,8 @@ def look_first(prepared: Prepared, place: Place = HERE) -> None:
             metric.accept(cases.task)
         for one in {one for stress in study.stress.levels for one in stress}:
             one.accept(cases.task)
+        if study.attribution is not None:
+            check_attribution(cases.task)
     if study.training.skip_easy:
         check_losses(study.losses)
     if study.tune is not None:

@@ -12,6 +12,7 @@ from whichloss.stats import Row, Verdict
 from .bibliography import bibliography
 from .curves import by_loss, curves_of, formulas, searched, under_stress
 from .disagreement import disagreements
+from .explanation import explanations
 from .facts import Ended, names
 from .measures import heading
 from .pictures import gallery
@@ -81,6 +82,8 @@ def _pictures(
         run, _ = finished[0]
         yield gallery(cases, run.split(cases).fold.test)
     yield from disagreements(finished, labels, study.primary, cases, store)
+    if study.attribution is not None:
+        yield from explanations(finished, labels, cases, store)
 
 
 def _costs(found: Ended, labels: Mapping[str, str]) -> list[dict[str, Any]]:

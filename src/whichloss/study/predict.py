@@ -13,7 +13,7 @@ from whichloss.data.maps import scratch
 
 from .patches import Patches, memory_format, sliding_window
 from .precision import Precision
-from .readout import readout
+from .readout import Read, readout, with_gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +38,20 @@ class Predictor:
         if isinstance(images, Rows):
             return self._in_file(images, batch)
 
+        read = self._reader(batch)
+        return torch.cat([read(outputs).cpu() for outputs in self._outputs(images, batch)])
+
+    def smooth(self, batch: int) -> Read:
+        """From outputs to scores with a gradient, on the device."""
+        return with_gradient(self._reader(batch), self.loss)
+
+    @torch.no_grad()
+    def _reader(self, batch: int) -> Read:
         def fitted() -> Tensor:
             return torch.cat([part.cpu() for part in self._outputs(self.images, batch)])
 
         self.network.eval()
-        read = readout(self.loss, self.task, fitted, self.labels)
-        return torch.cat([read(outputs).cpu() for outputs in self._outputs(images, batch)])
+        return readout(self.loss, self.task, fitted, self.labels)
 
     def _outputs(self, images: Tensor, batch: int) -> Iterator[Tensor]:
         for part in images.split(1 if self.patches else batch):  # so many windows of one image

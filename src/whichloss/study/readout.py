@@ -22,7 +22,7 @@ def readout(loss: Loss, task: Task, outputs: Callable[[], Tensor], labels: Tenso
         return _difference if task.binary and loss.outputs(task) == 2 else loss.class_scores
     from sklearn.linear_model import LogisticRegression
 
-    normalize = all(getattr(leaf, "normalize", True) for leaf in loss.leaves())
+    normalize = _normalizes(loss)
 
     def seen(embeddings: Tensor) -> np.ndarray:
         numbers = embeddings.double().cpu().numpy()
@@ -41,6 +41,24 @@ def readout(loss: Loss, task: Task, outputs: Callable[[], Tensor], labels: Tenso
         return every
 
     return read
+
+
+def with_gradient(read: Read, loss: Loss) -> Read:
+    """The same in torch, on any device: what is read from embeddings is linear in what the loss sees of them."""
+    if loss.answers:
+        return read
+
+    def smooth(embeddings: Tensor) -> Tensor:
+        seen = torch.nn.functional.normalize(embeddings) if _normalizes(loss) else embeddings
+        width = embeddings.shape[1]
+        scores = read(torch.cat([torch.zeros(1, width), torch.eye(width)])).to(embeddings)
+        return scores[:1] + seen @ (scores[1:] - scores[:1])
+
+    return smooth
+
+
+def _normalizes(loss: Loss) -> bool:
+    return all(getattr(leaf, "normalize", True) for leaf in loss.leaves())
 
 
 def _difference(outputs: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from whichloss.networks import Network
 
 from .ranges import Setting
 from .shelf import Shelf
-from .study import Design, Study, Training
+from .study import Attribution, Design, Study, Training
 
 TUNING = -1  # the fold on which settings are tuned once, for all others
 RESULTS_VERSION = 1  # of training, prediction and scoring; raised by a person when results change
@@ -47,6 +47,7 @@ class Run:
     tuned: tuple[tuple[str, Setting], ...] = ()  # settings that differ from those above, by name
     reserved: float = 0.0  # share of patients on whom settings were tuned once, and who are not tested on
     best_by: str = ""  # the metric by which the best epoch is chosen; "": the last epoch counts
+    attribution: Attribution | None = None
 
     @cached_property
     def spec(self) -> dict[str, Any]:
@@ -63,6 +64,7 @@ class Run:
         if self.best_by:
             design["best_by"] = self.best_by
         return {
+            **({"attribution": self.attribution.model_dump()} if self.attribution else {}),
             "loss": repr(self.loss),
             "data": repr(self.data),
             "digest": self.digest,
@@ -204,6 +206,7 @@ def runs_of(study: Study, shelf: Shelf, splits_file: str = "") -> Iterator[Run]:
             loss=loss, data=dataset, digest=shelf.digest(dataset, design), network=network, design=design,
             splits=splits, splits_file=splits_file, fold=fold, seed=seed, training=study.training, stress=stress,
             reserved=study.reserved, best_by=repr(study.primary) if design.select == "primary" else "",
+            attribution=study.attribution,
         )  # fmt: skip
 
 

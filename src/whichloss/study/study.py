@@ -256,6 +256,13 @@ class Stresses(Part):
         return tuple(dict.fromkeys(tuple(one for one in several if not one.none) for several in wanted))
 
 
+class Attribution(Part):
+    """Which pixels an answer rests on: integrated gradients of a few test cases of each run, as pictures."""
+
+    cases: int = Field(8, ge=1)  # of each run
+    steps: int = Field(32, ge=2)  # of the integral
+
+
 class Cell(Part):
     """The one setting that the verdict is for, such as {label_noise: 0.2}; default: the first of each list."""
 
@@ -297,6 +304,7 @@ class Study(Part):
     rope: float = Field(ge=0)  # the smallest difference of the primary metric that matters
     secondary: Metrics = ()
     cell: Cell = Cell()
+    attribution: Attribution | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -351,6 +359,8 @@ class Study(Part):
         kept["design"].pop("seeds")
         kept["design"]["draws"] = self.design.draws is not None  # a draw is a seed, and more may come
         kept["training"] = self.training.protocol()
+        if self.attribution is not None:  # it is computed with a run or never, since networks are not kept
+            kept["attribution"] = self.attribution.model_dump()
         return kept
 
     # the whole way, from Python

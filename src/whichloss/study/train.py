@@ -1,7 +1,7 @@
 """Training of one run, from top to bottom."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
@@ -12,6 +12,7 @@ from whichloss.core.rows import finite
 from whichloss.data import Cases
 from whichloss.metrics import Metric
 
+from .attribution import attributions
 from .augment import augment
 from .best import judged, set_weights
 from .checkpoint import Checkpoints
@@ -48,6 +49,7 @@ class Trained:
     best_epoch: int  # counted from 1
     curve: Curve = field(default_factory=list)  # one entry an epoch
     seconds: float = 0.0  # since it began, or went on from a checkpoint
+    attribution: Tensor = field(default_factory=lambda: torch.empty(0))  # of the epoch that counts; see `attributions`
 
 
 def train(
@@ -59,11 +61,13 @@ def train(
     checkpoints: Checkpoints | None = None,
     watcher: Callable[[Curve], None] | None = None,
     team: Team = ALONE,
+    explained: Sequence[int] = (),
 ) -> Trained:
     """judge: the metric by which the best epoch is found on the inner split; what curves show, where none is given.
 
     Checkpoints are taken at ends of epochs, where the sampler has nothing left to give. `watcher` is then shown the
     curve so far. `team`: the processes that train this run together, of which each does all that stands here.
+    explained: cases of which it is told what the answers rest on.
     """
     task, training = cases.task, run.training
     judge = judge or watch(task)
@@ -135,16 +139,22 @@ def train(
         batch, fitted = stages[-1].batch, images if task.by_image else images[:0]
         return predict(fitted, batch), predict(watch_images, batch), predict(cases.images_at(split.fold.test), batch)
 
-    last, best, best_epoch = answers(), None, course.best.epoch or len(stages)
+    def reasons() -> Tensor:
+        some = list(explained)
+        if not some or run.attribution is None:
+            return torch.empty(0)
+        return attributions(run.attribution, predict, cases.images_at(some), cases.truth(some), stages[-1].batch)
+
+    last, why, best, best_epoch = answers(), reasons(), None, course.best.epoch or len(stages)
     if best_epoch < len(stages):
         set_weights(network, course.best.weights)
-        best = answers()
+        best, why = answers(), reasons() if run.best_by else why
     counted = (*last, *(best or ())) if run.best_by else last
     if not all(map(finite, counted)):
         raise Diverged("the trained network gives outputs that are not numbers")
     fit, inner, test, best_fit, best_inner, best_test = map(scale.measured, (*last, *(best or last)))
     seconds = time.perf_counter() - start
-    return Trained(fit, inner, test, best_fit, best_inner, best_test, best_epoch, course.curve, seconds)
+    return Trained(fit, inner, test, best_fit, best_inner, best_test, best_epoch, course.curve, seconds, why)
 
 
 def no_gradient(logits: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from whichloss.metrics.metric import Metric
 from whichloss.networks import Network
 
 from . import machine
+from .attribution import chosen
 from .burst import burst
 from .checkpoint import Checkpoints, Spent, highest
 from .course import Curve
@@ -35,7 +36,7 @@ from .runs import Run
 from .score import chances, inner_scores, scores, train_scores
 from .shelf import Shelf
 from .store import Store, StoreError, compact, compact_in_file
-from .study import Design, Training
+from .study import Attribution, Design, Training
 from .team import ALONE, Team, together
 from .track import Journal
 from .train import Diverged, Trained, train
@@ -61,6 +62,7 @@ def order(run: Run, metrics: list[str], device: str, trial: bool = False) -> dic
         "tuned": dict(run.tuned),
         "reserved": run.reserved,
         "best_by": run.best_by,
+        "attribution": run.attribution and run.attribution.model_dump(),
         "training": run.training.model_dump(mode="json"),
         "metrics": metrics,
         "device": device,
@@ -87,6 +89,7 @@ def read_order(order: Mapping[str, Any]) -> tuple[Run, list[Metric]]:
         tuned=tuple(sorted(order["tuned"].items())),
         reserved=order["reserved"],
         best_by=order["best_by"],
+        attribution=order["attribution"] and Attribution(**order["attribution"]),
         training=Training(**order["training"]),
     )
     if run.key != order["key"]:
@@ -129,13 +132,16 @@ def compute(
     machine.start_peak(device)
     try:
         judge = parse(run.best_by, Metric, imports=True) if run.best_by else None
-        trained = train(applied(run), cases, split, device, judge, checkpoints, watcher, team)
+        explained = chosen(cases, split.fold.test, run.attribution.cases) if run.attribution else []
+        trained = train(applied(run), cases, split, device, judge, checkpoints, watcher, team, explained)
         outputs = answers(trained, best=bool(run.best_by), in_files=cases.in_files) | {
             "inner_labels": small(cases.truth(split.inner)),
             "test_labels": small(test_labels),
             "inner_cases": torch.tensor(split.inner),
             "test_cases": torch.tensor(split.fold.test),
         }
+        if explained:
+            outputs |= {"attribution": trained.attribution, "attribution_cases": torch.tensor(explained)}
         if cases.task.by_image:
             outputs |= {"train_labels": small(fit_labels), "train_cases": torch.tensor(split.fit)}
         record["curve"], record["best_epoch"] = trained.curve, trained.best_epoch
