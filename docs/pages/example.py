@@ -30,6 +30,10 @@ QUESTIONS = {
         "logits = torch.tensor([[1.0, 0.2], [0.3, 0.9], [0.8, 0.7], [-0.5, 1.0]])  # (N, D): four embeddings",
         "target = torch.tensor([0, 0, 1, 1])  # the class of each",
     ),
+    "cosines": (
+        "logits = torch.tensor([[0.8, 0.1, -0.4], [0.2, 0.1, 0.9]])  # (N, C): two cases, cosines with three classes",
+        "target = torch.tensor([0, 1])  # the class of each",
+    ),
     "quantity": (
         "logits = torch.tensor([[4.1], [7.5], [2.0]])  # (N, C): three quantities",
         "target = torch.tensor([[4.0], [6.0], [2.5]])",
@@ -51,7 +55,7 @@ def example(loss: Loss) -> str:
 
     Raises ValueError where none of the batches suits.
     """
-    first = FIRST.get(family_of(loss), "mask")
+    first = "cosines" if loss.cosines else FIRST.get(family_of(loss), "mask")
     order = [first, *(name for name in QUESTIONS if name != first)]
     found = [code for name in order if (code := _code(loss, *QUESTIONS[name])) and printed(code) not in ("", "nan")]
     if not found:
