@@ -56,6 +56,8 @@ def example(loss: Loss) -> str:
     Raises ValueError where none of the batches suits.
     """
     first = "cosines" if loss.cosines else FIRST.get(family_of(loss), "mask")
+    if type(loss).__name__.endswith("Softmax"):
+        first = "class map"
     order = [first, *(name for name in QUESTIONS if name != first)]
     found = [code for name in order if (code := _code(loss, *QUESTIONS[name])) and printed(code) not in ("", "nan")]
     if not found:

@@ -15,7 +15,7 @@ class LovaszLoss(RegionLoss):
     counting by its weight: so one of weight 0 might as well not be there, and one of weight 2 be there twice.
     """
 
-    over: str = choice("image", "batch")  # what other processes hold would have to be sorted with it
+    over: str = choice("image", "batch")  # whose errors are sorted together
     smooth: float = nonnegative(0.0)
 
     axis = None
