@@ -291,6 +291,8 @@ def test_the_page_shows_curve_faults_and_code(tmp_path: Path) -> None:
             ["torch.nn:BCEWithLogitsLoss(reduction='none')"],
             'choose the reduction that gives one, such as reduction="mean"',
         ),
+        (["torch.nn:TripletMarginLoss"], "is called with anchor, positive and negative, and a loss is tried with"),
+        (["torch.nn:CosineEmbeddingLoss"], "is called with input1, input2 and target"),
         (["Dice()", "--like", "Dise()"], "no loss is called 'Dise'"),
         (["Dice()", "--range", "1", "0"], "--range 1 0: the first must be the lower end"),
         (["torch.nn:L1Loss()", "--html", "no/such/folder/x.html"], "cannot write no/such/folder/x.html"),

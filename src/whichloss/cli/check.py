@@ -23,12 +23,13 @@ from whichloss.contract import (
     accepted,
     conduct,
     examine,
+    needs_of,
     refusal,
     subject,
     takes_proportions,
 )
 from whichloss.contract.portrait import Portrait, cost, portrait
-from whichloss.core import Foreign, Loss, UserError
+from whichloss.core import Foreign, Loss, UserError, in_words
 from whichloss.report.check import check_page
 from whichloss.report.page import jsonable
 
@@ -113,6 +114,11 @@ def _make(loss: Loss | None) -> None:
                 raise UserError(f"{leaf!r} cannot be made: {type(error).__name__}: {error}") from None
             if not callable(made):
                 raise UserError(f"{leaf!r} is {type(made).__name__}, which cannot be called with output and target")
+            if len(needed := needs_of(leaf)) > 2:
+                raise UserError(
+                    f"{leaf!r} is called with {in_words(needed)}, and a loss is tried with an output and a target; give"
+                    " the others a value in a function of two, and check that"
+                )
 
 
 @contextmanager

@@ -48,6 +48,7 @@ from .promise import examine as examine
 from .promise import promise as promise
 from .readings import Reading as Reading
 from .readings import accepted as accepted
+from .readings import needs_of as needs_of
 from .readings import refusal as refusal
 from .readings import takes_proportions as takes_proportions
 from .readings import target_first as target_first

@@ -4,9 +4,9 @@ A callable does not say. It is told from what it does: under the right reading o
 none and than wrong ones, and being surer of them does not pay for ever; a loss of logits has a slope outside 0 to 1.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from inspect import signature
+from inspect import Parameter, signature
 from math import prod
 from typing import Any
 
@@ -133,22 +133,29 @@ def ask(loss: Loss, output: Tensor, target: Tensor, **more: Any) -> Tensor:
 
 
 def target_first(loss: Loss) -> bool:
-    return tuple(_parameters(loss)[:2]) in {(one, other) for one in FIRST_TARGET for other in FIRST_OUTPUT}
+    return tuple(_parameters(loss))[:2] in {(one, other) for one in FIRST_TARGET for other in FIRST_OUTPUT}
 
 
 def parameter(loss: Loss, names: set[str]) -> str | None:
     """The first of these names that a foreign loss takes when it is called."""
-    return next((name for name in _parameters(loss)[2:] if name in names), None)
+    return next((name for name in list(_parameters(loss))[2:] if name in names), None)
 
 
-def _parameters(loss: Loss) -> list[str]:
+def needs_of(loss: Loss) -> list[str]:
+    """What a foreign loss cannot be called without."""
+    places = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    found = _parameters(loss).items()
+    return [name for name, one in found if one.default is Parameter.empty and one.kind in places]
+
+
+def _parameters(loss: Loss) -> Mapping[str, Parameter]:
     if not isinstance(loss, Foreign):
-        return []
+        return {}
     made = loss.made()
     try:
-        return list(signature(made.forward if isinstance(made, nn.Module) else made).parameters)
+        return signature(made.forward if isinstance(made, nn.Module) else made).parameters
     except (TypeError, ValueError):
-        return []
+        return {}
 
 
 def readings(loss: Loss) -> list[Reading]:
