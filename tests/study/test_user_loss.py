@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def on_the_path(home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(home))
+    for name in [one for one in sys.modules if one.split(".")[0] == "mylosses"]:
+        monkeypatch.delitem(sys.modules, name)  # that of examples/, where another test has shown it
 
 
 def test_it_is_short():
