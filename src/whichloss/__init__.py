@@ -124,8 +124,10 @@ _HOME = {"Loss": "core", "parse": "core", "plain": "core", "registry": "core", "
 
 
 def _load() -> None:
-    """Tell core where losses live; called when a name is first looked for."""
+    """Tell core where losses live and what is faster; called when a name is first looked for."""
     import_module("whichloss.losses")
+    if find_spec("whichloss.kernels") is not None:
+        import_module("whichloss.kernels")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,8 @@
 """Distance maps are worked out once for what a target holds, whoever asks, and never for what it held before."""
 
 import pickle
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -179,5 +181,8 @@ def test_linear_time_takes_over_where_objects_lie_far_and_gives_the_same(monkeyp
         assert bool(calls) == (len(shape) > 1 and many > 0)
 
 
-def test_kernels_are_asked_for_a_transform_in_linear_time():
-    assert distance._linear_on(torch.zeros(2)) is euclidean.to_nearest
+@pytest.mark.parametrize("first", ["import whichloss; whichloss.Boundary", "from whichloss.core import Loss"])
+def test_kernels_are_asked_for_a_transform_in_linear_time(first):
+    told = "import torch; from whichloss.core import distance; print(distance._linear_on(torch.zeros(2)).__module__)"
+    said = subprocess.run([sys.executable, "-c", f"{first}; {told}"], check=True, capture_output=True, text=True)
+    assert said.stdout == "whichloss.kernels.euclidean\n"
