@@ -98,8 +98,11 @@ WRAPPED: dict[str, tuple[str, Oracle]] = {
         "index",
         region_loss(dice, smooth=0.5, bend=lambda v: (-log(1 - v)) ** 0.3),
     ),
-    "TopK(CrossEntropy(), k=0.5)": ("index", mean_of(lambda cases: hardest(cases, 0.5), "batch")),
-    "TopK(CrossEntropy(), k=0.5, over='image')": ("proportions", mean_of(lambda cases: hardest(cases, 0.5), "image")),
+    "TopK(CrossEntropy(), fraction=0.5)": ("index", mean_of(lambda cases: hardest(cases, 0.5), "batch")),
+    "TopK(CrossEntropy(), fraction=0.5, over='image')": (
+        "proportions",
+        mean_of(lambda cases: hardest(cases, 0.5), "image"),
+    ),
     "HardExamples(CrossEntropy(), threshold=1.5)": ("index", mean_of(lambda cases: mined(cases, 1.5, 1 / 16), "batch")),
     "HardExamples(CrossEntropy(), threshold=9.0, least=0.3, over='image')": (
         "index",

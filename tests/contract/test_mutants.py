@@ -36,7 +36,7 @@ ZERO_ONE = "SquaredHinge(scores='softmax', targets='zero_one')"
 RCE, NCE = "ReverseCrossEntropy()", "Normalized(CrossEntropy())"
 NL, NOT_THIS = "NegativeLearning()", "NegativeLearning(labels='complementary')"
 SWAPPED = "[question.target, 1 - question.target]"
-TOP_HALF, MINED = "TopK(CrossEntropy(), k=0.5)", "HardExamples(CrossEntropy(), threshold=1.5)"
+TOP_HALF, MINED = "TopK(CrossEntropy(), fraction=0.5)", "HardExamples(CrossEntropy(), threshold=1.5)"
 PAIRS = "Logistic(lift='one_versus_one', per_class='sum')"
 MULTI = "MultiSimilarity(alpha=1.0, beta=10.0, threshold=-0.25)"
 

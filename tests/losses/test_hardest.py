@@ -35,13 +35,13 @@ def ohem(logits: Tensor, target: Tensor, probability: float) -> Tensor:
 @pytest.mark.parametrize("k", [10, 29, 33.3, 50, 100])
 def test_top_k_is_that_of_nnunet(k: float, space: str):
     logits, target, _ = batch(SHAPES[space])
-    loss = TopK(CrossEntropy(), k=k / 100)
+    loss = TopK(CrossEntropy(), fraction=k / 100)
     same(lambda u: loss(u, target), lambda u: nnunet_top_k(u, target, k), logits)
 
 
 def test_a_share_that_falls_short_of_a_whole_number_by_rounding_is_not_cut():
     """0.29 * 100 is 28.999999999999996."""
-    loss = TopK(AbsoluteError(), k=0.29)
+    loss = TopK(AbsoluteError(), fraction=0.29)
     output = torch.arange(1.0, 101.0, dtype=torch.float64).unsqueeze(1)
     assert loss(output, torch.zeros_like(output)).item() == pytest.approx(sum(range(72, 101)) / 29)
 
@@ -51,36 +51,38 @@ def test_ignored_voxels_are_never_among_the_hardest_and_do_not_count():
     logits, target, _ = batch((2, 3, 10, 10))
     valid = torch.rand(target.shape, generator=torch.Generator().manual_seed(3)) < 0.5
     known = torch.where(valid, target, -100)
-    value = TopK(CrossEntropy(), k=0.4)(logits, known, ignore_index=-100)
+    value = TopK(CrossEntropy(), fraction=0.4)(logits, known, ignore_index=-100)
     each = F.cross_entropy(logits, target, reduction="none")[valid]
     assert value.item() == pytest.approx(each.topk(int(0.4 * len(each))).values.mean().item(), rel=1e-12)
     assert nnunet_top_k(logits, known, 40).item() < 0.8 * value.item()
-    assert TopK(CrossEntropy(), k=0.4)(logits, target, valid.double()).item() == pytest.approx(value.item())
+    assert TopK(CrossEntropy(), fraction=0.4)(logits, target, valid.double()).item() == pytest.approx(value.item())
 
 
 def test_a_share_of_less_than_one_element_is_one():
     logits, target, _ = batch((1, 3, 5))
     each = F.cross_entropy(logits, target, reduction="none")
     assert nnunet_top_k(logits, target, 10).isnan()  # the mean of nothing
-    assert TopK(CrossEntropy(), k=0.1)(logits, target).item() == pytest.approx(each.max().item())
+    assert TopK(CrossEntropy(), fraction=0.1)(logits, target).item() == pytest.approx(each.max().item())
 
 
 def test_elements_are_ranked_by_their_value_and_averaged_by_their_weight():
     output, target = torch.tensor([[4.0], [3.0], [2.0], [1.0]]), torch.zeros(4, 1)
     weight = torch.tensor([1.0, 3.0, 100.0, 0.0])  # three have a say: two thirds of them are two
-    assert TopK(AbsoluteError(), k=0.7)(output, target, weight).item() == pytest.approx((4 + 3 * 3) / 4)
+    assert TopK(AbsoluteError(), fraction=0.7)(output, target, weight).item() == pytest.approx((4 + 3 * 3) / 4)
 
 
 def test_those_that_tie_for_the_last_place_have_equal_parts_of_it():
     output = torch.tensor([[3.0], [2.0], [2.0], [1.0]], requires_grad=True)
-    value = TopK(AbsoluteError(), k=0.5)(output, torch.zeros(4, 1))
+    value = TopK(AbsoluteError(), fraction=0.5)(output, torch.zeros(4, 1))
     value.backward()
     assert value.item() == pytest.approx(2.5)
     assert output.grad is not None
     assert output.grad.flatten().tolist() == pytest.approx([0.5, 0.25, 0.25, 0.0])
 
 
-@pytest.mark.parametrize("loss", [TopK(CrossEntropy(), k=0.1), HardExamples(CrossEntropy(), threshold=5.0)], ids=str)
+@pytest.mark.parametrize(
+    "loss", [TopK(CrossEntropy(), fraction=0.1), HardExamples(CrossEntropy(), threshold=5.0)], ids=str
+)
 def test_a_network_of_constant_output_learns_from_the_whole_image(loss):
     """All voxels tie; to take those that are stored first would teach it the upper edge alone."""
     logits = torch.zeros(1, 3, 8, 8, dtype=torch.float64, requires_grad=True)
@@ -95,8 +97,10 @@ def test_a_network_of_constant_output_learns_from_the_whole_image(loss):
 def test_each_image_has_its_own_hardest():
     output = torch.tensor([[[9.0, 8.0, 7.0, 1.0]], [[4.0, 3.0, 2.0, 1.0]]])
     target = torch.zeros_like(output)
-    assert TopK(AbsoluteError(), k=0.5)(output, target).item() == pytest.approx((9 + 8 + 7 + 4) / 4)
-    assert TopK(AbsoluteError(), k=0.5, over="image")(output, target).item() == pytest.approx((9 + 8 + 4 + 3) / 4)
+    assert TopK(AbsoluteError(), fraction=0.5)(output, target).item() == pytest.approx((9 + 8 + 7 + 4) / 4)
+    assert TopK(AbsoluteError(), fraction=0.5, over="image")(output, target).item() == pytest.approx(
+        (9 + 8 + 4 + 3) / 4
+    )
 
 
 @pytest.mark.parametrize("loss", [TopK(AbsoluteError()), HardExamples(AbsoluteError())], ids=str)
@@ -138,7 +142,7 @@ def test_the_hardest_are_those_of_the_oracle(space, images, share, threshold, ov
         as_lists((weight * ~gone).unsqueeze(1).expand_as(logits), 2),
     )
     marked = torch.where(gone, 255, target)
-    value = TopK(CrossEntropy(), k=share, over=over)(logits, marked, weight, ignore_index=255)
+    value = TopK(CrossEntropy(), fraction=share, over=over)(logits, marked, weight, ignore_index=255)
     assert value.item() == pytest.approx(mean_of(lambda cases: hardest(cases, share), over)(*lists), rel=1e-10)
     value = HardExamples(CrossEntropy(), threshold=threshold, least=share, over=over)(
         logits, marked, weight, ignore_index=255
@@ -149,7 +153,7 @@ def test_the_hardest_are_those_of_the_oracle(space, images, share, threshold, ov
 
 def test_a_wrapper_of_the_hardest_changes_each_of_them():
     output, target = torch.tensor([[4.0], [3.0], [2.0], [1.0]]), torch.zeros(4, 1)
-    value = parse("FocalPower(TopK(AbsoluteError(), k=0.5), exponent=2)")(output, target)
+    value = parse("FocalPower(TopK(AbsoluteError(), fraction=0.5), exponent=2)")(output, target)
     assert value.item() == pytest.approx((16 + 9) / 2)
 
 
@@ -172,8 +176,8 @@ def test_a_total_is_refused(name: str, inner: str):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("TopK(CrossEntropy(), k=10)", "k is 10; it must be a finite number at least 0 and at most 1"),
-        ("TopK(CrossEntropy(), k=0)", "the share of the elements that is kept, above 0 and at most 1"),
+        ("TopK(CrossEntropy(), fraction=10)", "fraction is 10; it must be a finite number at least 0 and at most 1"),
+        ("TopK(CrossEntropy(), fraction=0)", "the share of the elements that is kept, above 0 and at most 1"),
         ("HardExamples(CrossEntropy(), least=0)", "nothing might be left to learn from"),
         ("TopK(CrossEntropy(), over='volume')", "over is 'volume'; it must be one of 'batch', 'image'"),
     ],

@@ -240,7 +240,10 @@ def test_a_wrapper_needs_a_loss(text, says):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("TopK(CrossEntropy(), k=10)", "TopK: k is 10; it must be a finite number at least 0 and at most 1"),
+        (
+            "TopK(CrossEntropy(), fraction=10)",
+            "TopK: fraction is 10; it must be a finite number at least 0 and at most 1",
+        ),
         ("TopK(CrossEntropy() + Dice())", "wrap what it is made of"),
         ("HardExamples(Total(Dice()))", "wrap what it is made of"),
         ("NegativeLogPower(CrossEntropy())", "NegativeLogPower needs a loss of at most 1"),

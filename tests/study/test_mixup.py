@@ -184,7 +184,7 @@ def test_runs_without_it_keep_the_keys_that_they_had(folder: Path):
     "changes",
     [
         {"losses": ["Dice()", "LabelSmoothing(CrossEntropy()) + Dice()"], "baseline": "Dice()"},
-        {"losses": ["TopK(CrossEntropy(), k=0.5)", "Hinge()"], "baseline": "Hinge()"},
+        {"losses": ["TopK(CrossEntropy(), fraction=0.5)", "Hinge()"], "baseline": "Hinge()"},
     ],
     ids=["overlaps", "elements"],
 )

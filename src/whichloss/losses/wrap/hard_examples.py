@@ -35,7 +35,7 @@ class HardExamples(WrapperLoss):
         golden={(0.0,): 0.0, (0.5,): 0.5, (3.0,): 3.0},
         equals=(
             ("HardExamples(CrossEntropy(), threshold=0.0)", "CrossEntropy()"),
-            ("HardExamples(CrossEntropy(), threshold=1000.0, least=0.25)", "TopK(CrossEntropy(), k=0.25)"),
+            ("HardExamples(CrossEntropy(), threshold=1000.0, least=0.25)", "TopK(CrossEntropy(), fraction=0.25)"),
         ),
         aliases=("OHEM", "online hard example mining"),
         note="Shrivastava et al. mine regions of a detector, a fixed number for each image and without a threshold:"

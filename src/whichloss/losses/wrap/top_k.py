@@ -5,7 +5,8 @@ from math import inf
 import torch
 from torch import Tensor
 
-from whichloss.core import Card, FieldError, Reach, WrapperLoss, choice, fraction, parse
+from whichloss.core import Card, FieldError, Reach, WrapperLoss, choice, parse
+from whichloss.core import fraction as share
 from whichloss.core.prepare import Prepared
 from whichloss.core.terms import Terms
 
@@ -14,7 +15,7 @@ class TopK(WrapperLoss):
     r"""The terms of another loss with the largest values; the others have no say.
 
     $$\ell = \frac{1}{|H|} \sum_{i \in H} \ell_i, \qquad
-    H\text{: the } \max(1, \lfloor k n \rfloor) \text{ hardest of } n \text{ elements}$$
+    H\text{: the } \max(1, \lfloor f n \rfloor) \text{ hardest of } n \text{ elements}$$
 
     Easy background teaches nothing, so that a small lesion is not outvoted. Wrong labels are hard, too, and are
     then most of what is learned. Elements of weight 0 and ignored ones are never among the hardest, and n counts
@@ -23,7 +24,7 @@ class TopK(WrapperLoss):
     """
 
     takes = (-inf, inf)
-    k: float = fraction(0.1)  # the share that is kept; nnU-Net's k is in per cent
+    fraction: float = share(0.1)  # that is kept; nnU-Net's k is in per cent
     over: str = choice("batch", "image")  # of which elements: of the batch's, or of each image's
 
     card = Card(
@@ -33,7 +34,7 @@ class TopK(WrapperLoss):
         smooth=True,
         convex=True,
         golden={(0.0,): 0.0, (0.5,): 0.5, (3.0,): 3.0},
-        equals=(("TopK(CrossEntropy(), k=1.0)", "CrossEntropy()"),),
+        equals=(("TopK(CrossEntropy(), fraction=1.0)", "CrossEntropy()"),),
         aliases=("online bootstrapping", "bootstrapped cross-entropy"),
         note="nnU-Net's ranks ignored voxels, too, each at a loss of 0, and is NaN where k % are less than a voxel.",
         peers={"nnU-Net": "TopKLoss", "SegLoss": "TopKLoss"},
@@ -43,14 +44,14 @@ class TopK(WrapperLoss):
     def examples(cls):
         return [
             cls(parse("CrossEntropy()")),
-            cls(parse("CrossEntropy()"), k=0.5, over="image"),
-            cls(parse("Dice()"), k=0.5),
+            cls(parse("CrossEntropy()"), fraction=0.5, over="image"),
+            cls(parse("Dice()"), fraction=0.5),
         ]
 
     def check(self) -> None:
         super().check()
-        if self.k == 0:
-            raise FieldError("TopK: k is 0; it is the share of the elements that is kept, above 0 and at most 1")
+        if self.fraction == 0:
+            raise FieldError("TopK: fraction is 0; it is the share of the elements that is kept, above 0 and at most 1")
         refuse_totals(self)
 
     def formula(self, value: Tensor) -> Tensor:
@@ -62,7 +63,7 @@ class TopK(WrapperLoss):
 
     def measure(self, prepared: Prepared) -> Terms:
         value, weight = in_rows(self.loss.measure(prepared), self.over)
-        return Terms(value, weight * hardest(value, weight, self.k))
+        return Terms(value, weight * hardest(value, weight, self.fraction))
 
 
 def refuse_totals(wrapper: WrapperLoss) -> None:
