@@ -46,6 +46,11 @@ SOUND = [
     "torch.nn:SoftMarginLoss()",
     "torch.nn:KLDivLoss()",
     "torch.nn:NLLLoss()",
+    "torch.nn:SmoothL1Loss()",
+    "torch.nn:MultiLabelSoftMarginLoss()",
+    "torch.nn:MultiLabelMarginLoss()",
+    "torch.nn:HingeEmbeddingLoss()",
+    "torch.nn:PoissonNLLLoss()",
     f"{FAULTY}make()",
     f"{FAULTY}soundly_weighted",
     f"{FAULTY}SigmoidFocal()",
@@ -63,6 +68,12 @@ SOUND = [
     "monai.losses:GeneralizedDiceLoss(softmax=True)",
     "monai.losses:GeneralizedDiceLoss(sigmoid=True)",
     "monai.losses:MaskedDiceLoss(sigmoid=True)",
+    "monai.losses:DiceFocalLoss(sigmoid=True)",
+    "monai.losses:GeneralizedDiceFocalLoss(softmax=True, to_onehot_y=True)",
+    "monai.losses:MCCLoss(sigmoid=True)",
+    "monai.losses:BoundaryLoss(softmax=True, to_onehot_y=True)",
+    "monai.losses:HausdorffDTLoss(softmax=True, to_onehot_y=True)",
+    "monai.losses:SoftDiceclDiceLoss()",
 ]
 
 

@@ -146,12 +146,13 @@ def _takes(readings: tuple[Reading, ...]) -> str:
         return "nothing that was tried"
     first = readings[0]
     if "quantities" in first.form.name:
-        return "quantities"
+        return "logarithms of quantities, such as rates" if first.link == "logarithms" else "quantities"
     given = f"it was given those of a {'softmax' if first.form.exclusive else 'sigmoid'}"
     return {
         "logits": "logits",
         "probabilities": f"probabilities: {given}, and is judged as a loss of probabilities",
         "log-probabilities": f"log-probabilities: {given}",
+        "distances": "distances, small where the answer is yes",
     }[first.link]
 
 

@@ -166,6 +166,7 @@ def _lesion_code(reading: Reading, space: tuple[int, ...]) -> str:
         "logits": "output",
         "probabilities": f"output.{'softmax(1)' if reading.form.exclusive else 'sigmoid()'}",
         "log-probabilities": "output.log_softmax(1)",
+        "distances": "torch.nn.functional.softplus(-output)",
     }[reading.link]
     count = reading.classes
     target = {

@@ -7,6 +7,7 @@ none and than wrong ones, and being surer of them does not pay for ever; a loss 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from inspect import Parameter, signature
+from itertools import chain
 from math import prod
 from typing import Any
 
@@ -37,6 +38,11 @@ def _hot(answer: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
     return one_hot(answer, classes).to(dtype)
 
 
+def _listed(answer: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    numbers = torch.where(answer > 0, torch.arange(classes).reshape(-1, *[1] * (answer.ndim - 2)), classes)
+    return numbers.sort(1).values.masked_fill(numbers.sort(1).values == classes, -1)
+
+
 EXCLUSIVE = (
     Form("class indices (N, *S)", True, lambda answer, classes, dtype: answer),
     Form("class indices (N, 1, *S)", True, lambda answer, classes, dtype: answer.unsqueeze(1)),
@@ -49,6 +55,7 @@ MASKED = Form(
     False,
     lambda answer, classes, dtype: torch.cat([answer, torch.zeros_like(answer[:, :1])], 1).to(dtype),
 )
+LISTED = Form("the numbers of the channels that are yes, and -1 for the rest", False, _listed)
 BARE = Form("yes or no, without channels", False, lambda answer, classes, dtype: answer[:, 0].to(dtype))
 QUANTITY = Form("quantities, of the output's shape", False, lambda answer, classes, dtype: answer.to(dtype))
 
@@ -82,10 +89,13 @@ class Reading:
             return z.softmax(1) if self.form.exclusive else z.sigmoid()
         if self.link == "log-probabilities":
             return z.log_softmax(1) if self.form.exclusive else F.logsigmoid(z)
+        if self.link == "distances":
+            return F.softplus(-z)
         return z
 
     def target(self, answer: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        return self.form.encode(answer, self.classes, dtype or self.dtype).clone()  # who writes to it harms itself
+        made = self.form.encode(answer, self.classes, dtype or self.dtype)
+        return made.exp() if self.link == "logarithms" else made.clone()  # who writes to it harms itself
 
     def answer(self, seed: int = 0, images: int = 2, share: float = 0.5) -> Tensor:
         """Every class in every image, as far as there is room; the share of yes, or of class 0, is given."""
@@ -187,7 +197,7 @@ def accepted(reading: Reading) -> list[str]:
 
 def takes_proportions(reading: Reading) -> bool:
     """Whether it takes soft labels: a target of the output's shape, between no and yes, which changes its value."""
-    if reading.form in (QUANTITY, SIGNED, MASKED) or reading.link == "log-probabilities":
+    if reading.form in (QUANTITY, SIGNED, MASKED, LISTED) or reading.link == "log-probabilities":
         return False
     answer = reading.answer()
     z = reading.tame(answer)
@@ -251,6 +261,9 @@ def _foreign(loss: Loss) -> Iterator[Reading]:
     if sure := [one for one in _shaped(loss, (QUANTITY,), (1, 3), ("logits",)) if _translates(one)]:
         yield sure[0]
         return
+    if sure := [one for one in _shaped(loss, (QUANTITY,), (1, 3), ("logarithms",)) if _is_least(one)]:
+        yield sure[0]
+        return
     several = _counts_of_classes(loss)
     indexed, channels, single, bare = (
         list(_shaped(loss, forms, counts, LINKS))
@@ -264,6 +277,12 @@ def _foreign(loss: Loss) -> Iterator[Reading]:
     if any(one.sensible and compares(one) for one in indexed):  # a softmax within asks which class of several
         channels = single = bare = []
     groups = [indexed, channels, single, bare]
+    if not any(map(_is_sensible, chain(*groups))):  # less usual ways
+        rare = [*_shaped(loss, (SIGNED,), several, ("distances",))]
+        rare += [] if any(groups) else _shaped(loss, (LISTED,), several, ("logits",))
+        if sure := [one for one in rare if one.sensible]:
+            yield sure[0]
+            return
     if any(one.sensible for one in channels) and all(one.form is EXCLUSIVE[2] for one in indexed if one.sensible):
         # one-hot classes are then no more than yes and no; unless a softmax cannot answer yes to several
         several = min(map(_at_best, filter(_is_sensible, channels)))
@@ -406,7 +425,16 @@ def _translates(reading: Reading) -> bool:
     z = reading.tame(answer)
     try:
         moved = torch.allclose(reading.value(z, answer), reading.value(z + step, answer + step), rtol=1e-4, atol=1e-6)
+    except Exception:
+        return False
+    return moved and _is_least(reading)
+
+
+def _is_least(reading: Reading) -> bool:
+    """Whether it is least at the target."""
+    answer = reading.answer()
+    try:
         best = float(reading.value(answer, answer))
-        return moved and all(best < float(reading.value(answer + by, answer)) for by in (-1, -0.1, 0.1, 1))
+        return all(best < float(reading.value(answer + by, answer)) for by in (-1, -0.1, 0.1, 1))
     except Exception:
         return False
