@@ -218,8 +218,8 @@ FORMULAS = [
     Mutant(f"{WRAP}/log_cosh.py", "size < 1", "size < 10", "LogCosh(CrossEntropy())", BOTH),
     Mutant(f"{WRAP}/log_cosh.py", ") - log(2)", ")", "LogCosh(CrossEntropy())", BOTH),
     Mutant(f"{WRAP}/negative_log_power.py", ".clamp_max(end)", "", "NegativeLogPower(Dice(smooth=0))", CONTRACT),
-    Mutant(f"{WRAP}/top_k.py", "value.detach(), -torch.inf", "value.detach(), torch.inf", TOP_HALF, BOTH),
-    Mutant(f"{WRAP}/top_k.py", "told.sum(1, keepdim=True).double()", "float(told.shape[1])", TOP_HALF, BOTH),
+    Mutant(f"{FAMILIES}/mining.py", "value.detach(), -torch.inf", "value.detach(), torch.inf", TOP_HALF, BOTH),
+    Mutant(f"{FAMILIES}/mining.py", "told.sum(1, keepdim=True).double()", "float(told.shape[1])", TOP_HALF, BOTH),
     Mutant(f"{WRAP}/hard_examples.py", "> self.threshold", "< self.threshold", MINED, ORACLE),
     Mutant(f"{WRAP}/label_smoothing.py", "sharp.logits.shape[1] if", "2 if", "LabelSmoothing(CrossEntropy())", ORACLE),
 ]

@@ -20,6 +20,8 @@ from .families.likelihood import LikelihoodLoss as LikelihoodLoss
 from .families.likelihood import Prices as Prices
 from .families.lovasz import LovaszLoss as LovaszLoss
 from .families.margin import MarginLoss as MarginLoss
+from .families.mining import MiningLoss as MiningLoss
+from .families.mining import hardest as hardest
 from .families.preset import PresetLoss as PresetLoss
 from .families.region import RegionLoss as RegionLoss
 from .families.regression import RegressionLoss as RegressionLoss

@@ -4,13 +4,10 @@ from math import inf, log
 
 from torch import Tensor
 
-from whichloss.core import Card, FieldError, Reach, WrapperLoss, choice, fraction, nonnegative, parse
-from whichloss.core.prepare import Prepared
-from whichloss.core.terms import Terms
-from whichloss.losses.wrap.top_k import farther, hardest, in_rows, refuse_totals
+from whichloss.core import Card, FieldError, MiningLoss, fraction, hardest, nonnegative, parse
 
 
-class HardExamples(WrapperLoss):
+class HardExamples(MiningLoss):
     r"""Online hard example mining: the terms of another loss above a threshold, or a least share of the hardest.
 
     $$\ell = \frac{1}{|H|} \sum_{i \in H} \ell_i, \qquad
@@ -21,10 +18,8 @@ class HardExamples(WrapperLoss):
     What is ignored has no say, and the share is of those that have. Wrong labels stay hard to the end.
     """
 
-    takes = (-inf, inf)
     threshold: float = nonnegative(-log(0.7))  # t, in units of the inner loss
     least: float = fraction(1 / 16)  # s
-    over: str = choice("batch", "image")  # of which elements the least share is taken
 
     card = Card(
         source="shrivastava2016training",
@@ -50,16 +45,6 @@ class HardExamples(WrapperLoss):
         super().check()
         if self.least == 0:
             raise FieldError("HardExamples: least is 0, and nothing might be left to learn from; say a small share")
-        refuse_totals(self)
 
-    def formula(self, value: Tensor) -> Tensor:
-        return value
-
-    @property
-    def reach(self) -> Reach:
-        return farther(self.loss.reach, self.over)
-
-    def measure(self, prepared: Prepared) -> Terms:
-        value, weight = in_rows(self.loss.measure(prepared), self.over)
-        hard = (value.detach() > self.threshold).to(value)
-        return Terms(value, weight * hard.maximum(hardest(value, weight, self.least)))
+    def chosen(self, value: Tensor, weight: Tensor) -> Tensor:
+        return (value.detach() > self.threshold).to(value).maximum(hardest(value, weight, self.least))
