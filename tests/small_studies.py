@@ -3,7 +3,7 @@
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from itertools import count
@@ -15,14 +15,10 @@ import torch
 import yaml
 
 from whichloss.cli.main import main
-from whichloss.metrics import Metric
-from whichloss.study.agenda import Agenda
-from whichloss.study.execute import Ended
+from whichloss.study.execute import Ended, Work
 from whichloss.study.shelf import Shelf
-from whichloss.study.store import Store
 from whichloss.study.study import Study
-from whichloss.study.track import Tracks
-from whichloss.study.worker import compute, order, read_order
+from whichloss.study.worker import compute, read_order
 
 _numbers = count()
 
@@ -146,33 +142,17 @@ def double_precision() -> Iterator[None]:
 # without worker processes
 
 
-def execute_here(
-    agenda: Agenda,
-    metrics: Sequence[Metric],
-    store: Store,
-    roots: Sequence[Path],
-    logs: Path,
-    *,
-    device: str = "auto",
-    devices: int = 1,
-    workers: int | None = None,
-    most: int,
-    trials: bool = False,
-    limit: float | None = None,
-    memory: float | None = None,
-    tracks: Tracks | None = None,
-    ended: Callable[[Ended], None],
-) -> None:
+def execute_here(work: Work, ended: Callable[[Ended], None]) -> None:
     """What `study.execute` does, one run after the other in this process, which saves the seconds that workers take
     to start: monkeypatch.setattr("whichloss.study.conduct.execute", execute_here)."""
-    shelf = Shelf(roots)
-    while (run := agenda.take()) is not None:
-        message = json.loads(json.dumps(order(run, [repr(metric) for metric in metrics], "cpu", trials)))
+    shelf = Shelf(work.roots)
+    while (run := work.agenda.take()) is not None:
+        message = json.loads(json.dumps(work.order(run, "cpu")))
         again, read = read_order(message)
-        record, outputs = compute(again, read, shelf.of(run), torch.device("cpu"), trial=trials)
-        store.write(run.key, record, outputs)
+        record, outputs = compute(again, read, shelf.of(run), torch.device("cpu"), trial=work.trials)
+        work.store.write(run.key, record, outputs)
         ended(Ended(run, record["outcome"], record["message"], recorded=True))
-        agenda.ended(run)
+        work.agenda.ended(run)
 
 
 # the command line

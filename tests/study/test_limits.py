@@ -118,7 +118,7 @@ def test_what_a_run_changes_of_torch_is_put_back() -> None:
 
 def test_limits_are_options_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
-    monkeypatch.setattr("whichloss.study.conduct.execute", lambda *_, **named: asked.update(named))
+    monkeypatch.setattr("whichloss.study.conduct.execute", lambda work, ended: asked.update(vars(work)))
     write_tiny(tmp_path)
     study = write_study(tmp_path)
     cli("run", study, "--limit", "30", "--memory", "6.5", "--retries", "2", "--workers", "1", here=tmp_path)

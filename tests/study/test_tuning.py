@@ -21,6 +21,7 @@ from sklearn.metrics import mean_absolute_error, roc_auc_score
 from small_studies import TINY, Answer, cli, execute_here, tiny_study, write_code, write_study, write_tiny
 from whichloss.core import Loss, parse
 from whichloss.study.conduct import Prepared, prepare
+from whichloss.study.execute import Work
 from whichloss.study.ranges import LARGEST, Range
 from whichloss.study.runs import Run
 from whichloss.study.store import Store
@@ -749,7 +750,7 @@ class Interrupting:
         self.after = after
         self.computed: list[str] = []
 
-    def __call__(self, *arguments: Any, ended: Callable[[Any], None], **options: Any) -> None:
+    def __call__(self, work: Work, ended: Callable[[Any], None]) -> None:
         left = self.after
 
         def hears(one: Any) -> None:
@@ -761,7 +762,7 @@ class Interrupting:
                 if left == 0:
                     raise KeyboardInterrupt
 
-        execute_here(*arguments, ended=hears, **options)
+        execute_here(work, hears)
 
 
 NOISY = {"stress": {"label_noise": [0.0, 0.25]}, "losses": ["Logistic()", "SmoothHinge()"]}

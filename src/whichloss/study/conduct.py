@@ -22,7 +22,7 @@ from whichloss.stats import Plan, Row, Verdict, as_text, judge
 from . import facts, machine
 from .agenda import Agenda
 from .attribution import check as check_attribution
-from .execute import Ended, execute, plan_workers
+from .execute import Ended, Work, execute, plan_workers
 from .gather import gather
 from .measures import title
 from .on import HERE, Place, execute_on
@@ -208,11 +208,12 @@ def run_missing(
         listener.begin(missing, min(count, missing))
         try:
             if missing or place.here:
-                compute(
-                    agenda, study.metrics, store, prepared.shelf.roots, store.study(study.name),
-                    device=device, devices=devices, workers=workers, most=missing, ended=ended,
+                work = Work(
+                    agenda=agenda, metrics=study.metrics, store=store, roots=prepared.shelf.roots,
+                    logs=store.study(study.name), most=missing, device=device, devices=devices, workers=workers,
                     trials=study.tune is not None, limit=limit, memory=memory, tracks=tracks,
                 )  # fmt: skip
+                compute(work, ended)
         finally:
             listener.end()
             store.clean()  # of workers that died in the middle of a write

@@ -61,38 +61,44 @@ def plan_workers(device: str, wanted: int | None, each: int = 1, slots: int = 1)
     return workers, max(1, cores // (workers * each)), devices
 
 
-def execute(
-    agenda: Agenda,
-    metrics: Sequence[Metric],
-    store: Store,
-    roots: Sequence[Path],
-    logs: Path,
-    *,
-    device: str = "auto",
-    devices: int = 1,
-    workers: int | None = None,
-    most: int,
-    trials: bool = False,
-    limit: float | None = None,
-    memory: float | None = None,
-    tracks: Tracks | None = None,
-    ended: Callable[[Ended], None],
-) -> None:
-    """Compute what is on the agenda, `most` runs, until nothing is left. `ended` hears of each, in this thread.
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is to be computed, where it is kept, and what it may cost."""
 
-    devices: of one run; limit: minutes of a run; memory: GB of main memory of a worker, or of each of its processes.
-    """
-    count, threads, places = plan_workers(device, workers, devices)
-    texts = [repr(metric) for metric in metrics]
-    news: queue.Queue[tuple[Ended, threading.Event] | Exception | None] = queue.Queue()
-    crew = [Worker(at, store, roots, logs, threads, limit, memory) for at in range(min(count, most))]
+    agenda: Agenda
+    metrics: Sequence[Metric]
+    store: Store
+    roots: Sequence[Path]
+    logs: Path
+    most: int  # runs at a time that there can be
+    device: str = "auto"
+    devices: int = 1  # of one run
+    workers: int | None = None
+    trials: bool = False
+    limit: float | None = None  # minutes of a run
+    memory: float | None = None  # GB of main memory of a worker, or of each of its processes
+    tracks: Tracks | None = None
 
-    def work(worker: Worker, device: str) -> None:
+    def order(self, run: Run, device: str) -> dict[str, Any]:
+        """What a worker is sent for one run."""
+        told = self.tracks.order() if self.tracks else {}
+        return order(run, [repr(metric) for metric in self.metrics], device, self.trials) | told
+
+
+def execute(work: Work, ended: Callable[[Ended], None]) -> None:
+    """Compute what is on the agenda until nothing is left. `ended` hears of each run, in this thread."""
+    count, threads, places = plan_workers(work.device, work.workers, work.devices)
+    agenda, news = work.agenda, queue.Queue[tuple[Ended, threading.Event] | Exception | None]()
+    crew = [
+        Worker(at, work.store, work.roots, work.logs, threads, work.limit, work.memory)
+        for at in range(min(count, work.most))
+    ]
+
+    def keep_busy(worker: Worker, device: str) -> None:
         try:
             while (run := agenda.take()) is not None:
                 heard = threading.Event()
-                message = order(run, texts, device, trials) | (tracks.order() if tracks else {})
-                news.put((worker.do(run, message), heard))
+                news.put((worker.do(run, work.order(run, device)), heard))
                 heard.wait()  # what comes next may depend on what is recorded now
                 agenda.ended(run)
         except Exception as error:
@@ -100,7 +106,7 @@ def execute(
         finally:
             news.put(None)
 
-    helpers = [threading.Thread(target=work, args=pair, daemon=True) for pair in zip(crew, places, strict=False)]
+    helpers = [threading.Thread(target=keep_busy, args=pair, daemon=True) for pair in zip(crew, places, strict=False)]
     try:
         for helper in helpers:
             helper.start()

@@ -11,15 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from whichloss.core import UserError
-from whichloss.metrics import Metric
 
 from .. import machine
-from ..agenda import Agenda
-from ..execute import Ended, Worker
+from ..execute import Ended, Work, Worker
 from ..runs import Run
 from ..store import FINAL, Store
-from ..track import Tracks
-from ..worker import order
 
 if TYPE_CHECKING:
     from .place import Place
@@ -80,41 +76,21 @@ class Engine(Protocol):
         ...
 
 
-def execute_on(
-    engine: Engine,
-    place: "Place",
-    agenda: Agenda,
-    metrics: Sequence[Metric],
-    store: Store,
-    roots: Sequence[Path],
-    logs: Path,
-    *,
-    device: str = "auto",
-    devices: int = 1,
-    workers: int | None = None,
-    most: int,
-    trials: bool = False,
-    limit: float | None = None,
-    memory: float | None = None,
-    tracks: Tracks | None = None,
-    ended: Callable[[Ended], None],
-) -> None:
+def execute_on(engine: Engine, place: "Place", work: Work, ended: Callable[[Ended], None]) -> None:
     """What `execute` does, on other machines: whatever is ready is handed over at once, as one wave.
 
-    workers, most: how many runs at a time is the engine's to know.
+    How many runs at a time is the engine's to know.
     """
-    texts = [repr(metric) for metric in metrics]
-    device, threads = place.share(device, devices)
+    device, threads = place.share(work.device, work.devices)
     site = Site(
-        store=str(store.folder.absolute()), roots=tuple(str(root.absolute()) for root in roots),
-        study=str(logs.absolute()), path=tuple(_own_path()), threads=threads, limit=limit, memory=memory,
-        source=machine.source(),
+        store=str(work.store.folder.absolute()), roots=tuple(str(root.absolute()) for root in work.roots),
+        study=str(work.logs.absolute()), path=tuple(_own_path()), threads=threads, limit=work.limit,
+        memory=work.memory, source=machine.source(),
     )  # fmt: skip
     busy: dict[Hashable, Run] = {}
     while True:
-        if runs := agenda.ready(engine.room - len(busy)):
-            told = tracks.order() if tracks else {}
-            names = engine.submit(site, [order(run, texts, device, trials) | told for run in runs])
+        if runs := work.agenda.ready(engine.room - len(busy)):
+            names = engine.submit(site, [work.order(run, device) for run in runs])
             busy |= zip(names, runs, strict=True)
         if not busy:
             return
@@ -123,9 +99,9 @@ def execute_on(
             if answer.hopeless:
                 raise UserError(answer.message)
             if answer.recorded:
-                _appeared(store, run, answer)
+                _appeared(work.store, run, answer)
             ended(Ended(run, answer.outcome, answer.message, answer.recorded, answer.untracked))
-            agenda.ended(run)
+            work.agenda.ended(run)
 
 
 def _own_path() -> Iterator[str]:
