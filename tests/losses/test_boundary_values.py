@@ -332,3 +332,9 @@ def test_such_losses_say_so():
     assert (
         prod(parse("HausdorffErosion(erosions=2)").range) == 0 and parse("HausdorffErosion(erosions=2)").range[1] == 5
     )
+
+
+def test_an_exponent_beyond_what_numbers_can_hold_is_refused():
+    assert parse("HausdorffErosion(alpha=10, erosions=100)").range[1] < float("inf")
+    with pytest.raises(UserError, match=r"alpha is 2000\.?0?; it must be a finite number at least 0 and at most 10"):
+        parse("HausdorffErosion(alpha=2000)")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from whichloss.core import Card, OutlineLoss, count, fraction, nonnegative
+from whichloss.core import Card, OutlineLoss, count, fraction, number
 from whichloss.core.lifts.morphology import Erosions
 from whichloss.core.prepare import Prepared
 from whichloss.core.question import Question
@@ -22,7 +22,7 @@ class HausdorffErosion(OutlineLoss):
     No distance transform: it costs K passes over the image, and their memory.
     """
 
-    alpha: float = nonnegative(2.0)
+    alpha: float = number(2.0, low=0.0, high=10.0)
     erosions: int = count(10)  # K
     threshold: float = fraction(0.5)
 
