@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check docs bench clean format
+.PHONY: demo test check docs results bench clean format
 
 demo: $(VENV)/.study
 	$(BIN)/whichloss run demo
@@ -24,8 +24,12 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# what is generated under docs: the page of losses, and the tables of results from a store that holds their runs (or after computing what is missing)
-docs: $(VENV)/.study
+# the site, in site/: it opens from the disk, without a network
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(THREADS) $(BIN)/python -m mkdocs build
+
+# what is computed for docs and kept: the page of losses, and tables of results from a store that holds their runs (or after computing what is missing)
+results: $(VENV)/.study
 	$(BIN)/whichloss losses --markdown docs/losses.md
 	$(BIN)/whichloss run nuclei --data-root $(DATA)
 	$(BIN)/whichloss report nuclei --data-root $(DATA) --markdown docs/results/nuclei.md
@@ -45,9 +49,13 @@ $(VENV)/.study: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[study]'
 	touch $@
 
+$(VENV)/.docs: $(VENV)/.study
+	$(PIP) --editable '.[docs]'
+	touch $@
+
 $(VENV)/.dev: $(VENV)/.study
 	$(PIP) --editable '.[dev]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis whichloss-runs
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis site whichloss-runs

@@ -356,12 +356,16 @@ def regression_loss(formula: Callable[[float], float], probabilities: bool = Fal
 
 
 def ranking(formula: Callable[[float], float]) -> Oracle:
-    """Every element that says yes against every one that says no, of the whole batch and one channel."""
+    """Every element that says yes against every one that says no, of the whole batch: the mean over channels."""
 
     def oracle(logits: Lists, target: Lists, weight: Lists) -> float:
-        cases = [(u[0], y[0], w[0]) for u, y, w in elements(logits, target, weight)]
-        pairs = [(a - b, v * w) for a, yes, v in cases for b, no, w in cases if yes > no]
-        return sum(formula(m) * w for m, w in pairs) / sum(w for _, w in pairs)
+        cases = [(u, shares(y, len(u)), w) for u, y, w in elements(logits, target, weight)]
+        means = []
+        for k in range(len(logits[0])):
+            pairs = [(a[k] - b[k], v[k] * w[k]) for a, yes, v in cases for b, no, w in cases if yes[k] > no[k]]
+            if say := sum(w for _, w in pairs):
+                means.append(sum(formula(m) * w for m, w in pairs) / say)
+        return sum(means) / len(means)
 
     return oracle
 
@@ -449,6 +453,7 @@ ORACLES: dict[str, tuple[str, Oracle]] = {
     "Hinge()": ("index", margin_loss(hinge)),
     "Hinge(lift='top_rival')": ("proportions", margin_loss(hinge, "top_rival")),
     "Hinge(lift='ranking')": ("one yes/no", ranking(hinge)),
+    "Logistic(lift='ranking')": ("index", ranking(lambda m: -log_sigmoid(m))),
     "SquaredHinge()": ("yes/no", margin_loss(lambda m: hinge(m) ** 2, exclusive=False)),
     "SquaredHinge(lift='each_rival')": ("index", margin_loss(lambda m: hinge(m) ** 2, "each_rival")),
     "SquaredHinge(scores='softmax', targets='zero_one')": (
@@ -503,6 +508,14 @@ ORACLES: dict[str, tuple[str, Oracle]] = {
         lambda *batch: likelihood_loss(surprise)(*batch) + 0.5 * region_loss(dice)(*batch),
     ),
 }
+
+import oracles_boundary  # noqa: E402, F401  adds its part to the table
+import oracles_directions  # noqa: E402, F401
+import oracles_likelihood  # noqa: E402, F401  adds its part to the table
+import oracles_regions  # noqa: E402, F401
+from oracles_wrap import WRAPPED  # noqa: E402  made of what stands above
+
+ORACLES |= WRAPPED
 
 
 def agrees_with_its_oracle(parse: Callable[[str], Any], text: str) -> None:

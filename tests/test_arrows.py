@@ -35,7 +35,7 @@ MAY = {
 WORLD = {
     "core": {"torch"},
     "losses": {"torch"},
-    "kernels": {"torch", "triton"},
+    "kernels": {"torch", "triton", "scipy"},
     "contract": {"torch"},
     "studies": set(),
 }

@@ -1,7 +1,7 @@
 """Losses that are wrong on purpose, each in one way: the promises must turn them down."""
 
 from dataclasses import dataclass
-from math import log
+from math import inf, log
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from whichloss.core import (
     LikelihoodLoss,
     Loss,
     MarginLoss,
+    OutlineLoss,
     RegionLoss,
     Terms,
     UserError,
@@ -20,9 +21,10 @@ from whichloss.core import (
     nonnegative,
     positive,
 )
+from whichloss.core.distance import signed_distances
 from whichloss.core.lifts.region import RegionSums
 from whichloss.core.prepare import Prepared
-from whichloss.core.question import Batch
+from whichloss.core.question import Batch, Question, space_of
 
 HINGE = {(1.0,): 0.0, (0.0,): 1.0, (-1.0,): 2.0}
 DICE = {(8.0, 2.0, 2.0): 0.2, (0.0, 4.0, 0.0): 1.0, (5.0, 0.0, 0.0): 0.0}
@@ -590,6 +592,34 @@ class KnowsTwoAxesOnly(RegionLoss):
 
     def formula(self, n: Counts) -> Tensor:
         return 1 - 2 * n.tp / (2 * n.tp + n.fp + n.fn)
+
+
+class LooksToOneSide(OutlineLoss):
+    r"""$p_i y_{i-1}$, where $i - 1$ is the voxel above, and none below is looked at."""
+
+    card = card(range=(0.0, 1.0), golden={(0.5, 1.0): 0.5})
+
+    def seen(self, prepared: Prepared, question: Question) -> tuple[Tensor, ...]:
+        space_of(question)
+        y = torch.where(question.weight.expand_as(question.logits) > 0, question.proportions, 0.0)
+        return question.probabilities, torch.cat([torch.zeros_like(y[:, :, :1]), y[:, :, :-1]], 2)
+
+    def formula(self, p: Tensor, beside: Tensor) -> Tensor:
+        return p * beside
+
+
+class TakesTheFrameForBackground(OutlineLoss):
+    r"""$p \phi$, with distances to what has no weight."""
+
+    card = card(range=(-inf, inf), golden={(0.5, 2.0): 1.0})
+
+    def seen(self, prepared: Prepared, question: Question) -> tuple[Tensor, ...]:
+        steps = [1.0] * len(space_of(question))
+        yes = question.proportions > 0.5
+        return question.probabilities, signed_distances(yes, yes | ~yes, steps, question.logits.dtype, keep=False)
+
+    def formula(self, p: Tensor, distance: Tensor) -> Tensor:
+        return p * distance
 
 
 class ChangesItsInputs(MarginLoss):

@@ -10,6 +10,7 @@ from small_studies import cli
 
 VERBS = {
     "losses": ["NAME", "--json"],
+    "check": ["LOSS", "--like", "--range", "--strict", "--json", "--html"],
     "run": ["STUDY", "--store", "--data-root", "--set", "--name", "--workers", "--retries", "--limit",
             "--memory", "--plan", "--allow-mixed",
             "--require-winner"],

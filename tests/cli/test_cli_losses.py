@@ -115,7 +115,22 @@ def test_every_loss_is_shown(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("Dise", "did you mean 'Dice'?"), ("Dice(smooth=-1)", "smooth"), ("0.5 *", "expected"), ("no:where", "no:where")],
+    [
+        ("Dise", "did you mean 'Dice'?"),
+        ("Dice(smooth=-1)", "smooth"),
+        ("0.5 *", "expected"),
+        ("no:where", "no:where"),
+        ("LDAM()", "counts"),
+        ("LDAM(counts=(9, 0))", "each above 0"),
+        ("Normalized(Dice())", "CrossEntropy(), Focal() and ReverseCrossEntropy() are"),
+        ("Normalized(Focal(alpha=0.25))", "weighs yes against no"),
+        ("ReverseCrossEntropy(A=0)", "such as -4"),
+        ("BiTempered(t1=1, t2=0.9)", "take t1 below 1"),
+        ("Asymmetric(clip=2)", "clip is 2"),
+        ("Poly1(epsilon=-2)", "at least -1"),
+        ("NegativeLearning(labels='drawn')", "'complementary'"),
+        ("ModifiedFocal(suppress='foreground')", "'background', 'all'"),
+    ],
 )
 def test_an_unknown_loss_is_a_mistake(name: str, says: str) -> None:
     answer = cli("losses", name)

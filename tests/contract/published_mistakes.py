@@ -71,9 +71,9 @@ class FocalOfRoundedProbabilities(LikelihoodLoss):
 
 
 class PenaltyOfANegativeDice(RegionLoss):
-    """$(1 - D) / (1 + k (1 - D))$ of a Dice loss in 0 to 1, into which SegLoss puts $-D$."""
+    """$1 - S / (1 + k (1 - S))$ of a Dice score in 0 to 1, where SegLoss takes $L / (1 + k (1 - L))$ of $L = -S$."""
 
-    card = card(range=(0.0, 1.0), convex=False, golden={(5.0, 0.0, 0.0): 0.0, (0.0, 4.0, 0.0): 1 / 3.5})
+    card = card(range=(0.0, 1.0), convex=False, golden={(5.0, 0.0, 0.0): 0.0, (0.0, 4.0, 0.0): 1.0})
 
     def formula(self, n: Counts) -> Tensor:
         negative = -2 * n.tp / (2 * n.tp + n.fp + n.fn)

@@ -48,10 +48,16 @@ def test_one_graph(loss: Loss):
 ONE_OF_EACH_KIND = [
     "Lorenz(lift='top_rival')",
     "Focal()",
+    "NegativeLearning()",
+    "BiTempered()",
     "Dice(over='batch')",
+    "LovaszSoftmax()",
     "AdaptiveLog(Tversky())",
     "CrossEntropy() + 0.5 * Dice()",
     "SupervisedContrastive()",
+    "MultiSimilarity()",
+    "ArcFace()",
+    "Logistic(lift='ranking')",
 ]
 
 

@@ -33,7 +33,12 @@ LIKELIHOOD, MARGIN, REGION, WRAP = (f"losses/{family}" for family in ("likelihoo
 EMBEDDING, REGRESSION, LIFTS, FAMILIES = "losses/embedding", "losses/regression", "core/lifts", "core/families"
 SMALL = "AdaptiveLog(Dice(), join='smooth', threshold=0.5)"
 ZERO_ONE = "SquaredHinge(scores='softmax', targets='zero_one')"
+RCE, NCE = "ReverseCrossEntropy()", "Normalized(CrossEntropy())"
+NL, NOT_THIS = "NegativeLearning()", "NegativeLearning(labels='complementary')"
+SWAPPED = "[question.target, 1 - question.target]"
+TOP_HALF, MINED = "TopK(CrossEntropy(), fraction=0.5)", "HardExamples(CrossEntropy(), threshold=1.5)"
 PAIRS = "Logistic(lift='one_versus_one', per_class='sum')"
+MULTI = "MultiSimilarity(alpha=1.0, beta=10.0, threshold=-0.25)"
 
 FORMULAS = [
     Mutant(f"{MARGIN}/hinge.py", "(1 - margin).clamp_min(0)", "(1 - margin).abs()", "Hinge()", BOTH),
@@ -71,6 +76,25 @@ FORMULAS = [
         "GeneralizedCrossEntropy()",
         BOTH,
     ),
+    Mutant(f"{LIKELIHOOD}/poly1.py", "-log_p - self.epsilon", "-log_p + self.epsilon", "Poly1()", BOTH),
+    Mutant(f"{LIKELIHOOD}/reverse_cross_entropy.py", "self.A * torch.expm1", "-self.A * torch.expm1", RCE, BOTH),
+    Mutant(f"{LIKELIHOOD}/normalized.py", "cost.sum(2, keepdim=True)", "cost.mean(2, keepdim=True)", NCE, BOTH),
+    Mutant(f"{LIKELIHOOD}/negative_learning.py", "(others * cost)", "((1 - others) * cost)", NL, BOTH),
+    Mutant(f"{LIKELIHOOD}/negative_learning.py", "/ (cost.shape[2] - 1)", "/ cost.shape[2]", NL, BOTH),
+    Mutant(f"{LIKELIHOOD}/ldam.py", "** 0.25", "** 0.5", "LDAM(counts=(1000.0, 100.0, 10.0))", ORACLE),
+    Mutant(f"{LIKELIHOOD}/ldam.py", "log_odds - self", "log_odds + self", "LDAM(counts=(1000.0, 100.0, 10.0))", BOTH),
+    Mutant(f"{LIKELIHOOD}/asymmetric.py", ".clamp_max(0)", "", "Asymmetric()", CONTRACT),
+    Mutant(f"{LIKELIHOOD}/asymmetric.py", "torch.where(yes > 0", "torch.where(yes == 0", "Asymmetric()", BOTH),
+    Mutant(f"{LIKELIHOOD}/modified_focal.py", "(1 - self.delta)", "self.delta", "ModifiedFocal()", BOTH),
+    Mutant(f"{LIKELIHOOD}/bi_tempered.py", "** (2 - t) -", "** (2 - t) +", "BiTempered()", BOTH),
+    Mutant(f"{LIKELIHOOD}/bi_tempered.py", "_closer(normalizer, u, t)", "normalizer", "BiTempered()", BOTH),
+    Mutant(f"{LIFTS}/distribution.py", "torch.log1p(-others.exp())", "others", NL, ORACLE),
+    Mutant(f"{LIFTS}/distribution.py", "log_p.flip(2)", "log_p", NL, CONTRACT),
+    Mutant(
+        f"{LIFTS}/distribution.py", "others.logsumexp(2, keepdim=True)", "torch.log1p(-log_p.exp())", NOT_THIS, CONTRACT
+    ),
+    Mutant(f"{LIFTS}/distribution.py", "truth * say.unsqueeze(1)", "truth", "NegativeLearning()", BOTH),
+    Mutant(f"{LIFTS}/distribution.py", "[1 - question.target, question.target]", SWAPPED, "Asymmetric()", BOTH),
     Mutant(f"{LIKELIHOOD}/kullback_leibler.py", "-truth.log()", "truth.log()", "KullbackLeibler()", ORACLE),
     Mutant(
         f"{LIKELIHOOD}/balanced_cross_entropy.py", "beta, 1 - beta", "1 - beta, beta", "BalancedCrossEntropy()", ORACLE
@@ -107,6 +131,56 @@ FORMULAS = [
         "SensitivitySpecificity(smooth=0.0)",
         ORACLE,
     ),
+    Mutant(f"{REGION}/mcc.py", "- (n.fp / answers)", "+ (n.fp / answers)", "MCC()", BOTH),
+    Mutant(f"{REGION}/mcc.py", "n._replace(tn=n.tn + self.smooth)", "n", "MCC()", ORACLE),
+    Mutant(
+        f"{REGION}/mcc.py",
+        "torch.where(known, part, 1.0).sqrt()",
+        "part.sqrt()",
+        "MCC(over='batch', smooth=0.0)",
+        CONTRACT,
+    ),
+    Mutant(f"{REGION}/squared_dice.py", "exponent=2.0", "exponent=1.0", "SquaredDice()", ORACLE),
+    Mutant(
+        f"{REGION}/power_jaccard.py",
+        "self.classes, self.exponent",
+        "self.classes",
+        "PowerJaccard(exponent=1.5)",
+        ORACLE,
+    ),
+    Mutant(
+        f"{REGION}/fbeta.py", "share * n.fn + (1 - share) * n.fp", "share * n.fp + (1 - share) * n.fn", "FBeta()", BOTH
+    ),
+    Mutant(
+        f"{REGION}/noise_robust_dice.py",
+        "self.classes, self.gamma",
+        "self.classes",
+        "NoiseRobustDice(gamma=1.0)",
+        ORACLE,
+    ),
+    Mutant(
+        f"{REGION}/penalty_generalized_dice.py",
+        "(1 + self.penalty)",
+        "self.penalty",
+        "PenaltyGeneralizedDice(smooth=0.0)",
+        BOTH,
+    ),
+    Mutant(
+        f"{REGION}/generalized_wasserstein_dice.py",
+        'self.weighting == "volume")',
+        'self.weighting != "volume")',
+        "GeneralizedWassersteinDice()",
+        ORACLE,
+    ),
+    Mutant(
+        f"{REGION}/modified_focal_tversky.py",
+        "== 0, value, raised",
+        "== 0, raised, value",
+        "ModifiedFocalTversky()",
+        ORACLE,
+    ),
+    Mutant(f"{REGION}/lovasz_softmax.py", "over=self.over, smooth", 'over="image", smooth', "LovaszSoftmax()", ORACLE),
+    Mutant(f"{REGION}/lovasz_hinge.py", "hinge=True", "hinge=False", "LovaszHinge()", ORACLE),
     Mutant(f"{REGRESSION}/squared_error.py", "residual.square()", "residual.abs()", "SquaredError()", BOTH),
     Mutant(f"{REGRESSION}/absolute_error.py", "residual.abs()", "residual", "AbsoluteError()", BOTH),
     Mutant(f"{EMBEDDING}/contrastive_pair.py", "lack.square()", "lack", "ContrastivePair()", BOTH),
@@ -119,12 +193,15 @@ FORMULAS = [
         "SupervisedContrastive()",
         BOTH,
     ),
+    Mutant(f"{EMBEDDING}/ntxent.py", "return -log_p", "return -log_p.exp()", "NTXent()", BOTH),
+    Mutant(f"{EMBEDDING}/multi_similarity.py", "/ self.alpha", "/ self.beta", MULTI, ORACLE),
+    Mutant(f"{EMBEDDING}/multi_similarity.py", "F.logsigmoid(-crowding)", "F.logsigmoid(crowding)", MULTI, ORACLE),
     Mutant(f"{WRAP}/adaptive_log.py", "value - constant", "value", "AdaptiveLog(Dice())", BOTH),
-    Mutant(f"{WRAP}/adaptive_log.py", "value < self.threshold", "value > self.threshold", SMALL, ORACLE),
+    Mutant(f"{WRAP}/adaptive_log.py", "value < threshold", "value > threshold", SMALL, ORACLE),
     Mutant(
         f"{WRAP}/focal_power.py",
-        "value.clamp_min(tip) ** self.exponent",
-        "value**self.exponent",
+        "value.clamp_min(tip) ** exponent",
+        "value**exponent",
         "FocalPower(Tversky())",
         CONTRACT,
     ),
@@ -135,6 +212,16 @@ FORMULAS = [
         "Total(Dice(over='batch'))",
         ORACLE,
     ),
+    Mutant(f"{REGRESSION}/huber.py", "(size - delta / 2)", "(size - delta)", "Huber(delta=0.3)", ORACLE),
+    Mutant(f"{REGRESSION}/quantile.py", "-self.tau * residual, (1 - self.tau)", "-residual, 1.0", "Quantile()", BOTH),
+    Mutant(f"{REGRESSION}/wing.py", "self.width, self.width, self.curv", "self.width, 1.0, self.curv", "Wing()", BOTH),
+    Mutant(f"{WRAP}/log_cosh.py", "size < 1", "size < 10", "LogCosh(CrossEntropy())", BOTH),
+    Mutant(f"{WRAP}/log_cosh.py", ") - log(2)", ")", "LogCosh(CrossEntropy())", BOTH),
+    Mutant(f"{WRAP}/negative_log_power.py", ".clamp_max(end)", "", "NegativeLogPower(Dice(smooth=0))", CONTRACT),
+    Mutant(f"{WRAP}/top_k.py", "value.detach(), -torch.inf", "value.detach(), torch.inf", TOP_HALF, BOTH),
+    Mutant(f"{WRAP}/top_k.py", "told.sum(1, keepdim=True).double()", "float(told.shape[1])", TOP_HALF, BOTH),
+    Mutant(f"{WRAP}/hard_examples.py", "> self.threshold", "< self.threshold", MINED, ORACLE),
+    Mutant(f"{WRAP}/label_smoothing.py", "sharp.logits.shape[1] if", "2 if", "LabelSmoothing(CrossEntropy())", ORACLE),
 ]
 
 LIFTED = [
@@ -151,6 +238,36 @@ LIFTED = [
     ),
     Mutant(f"{LIFTS}/region.py", "(1 - p).square()", "(1 - p)", "SensitivitySpecificity(smooth=0.0)", ORACLE),
     Mutant(f"{LIFTS}/region.py", "(wy * hit).sum(2)", "(wy * hit).mean(2)", "Dice()", BOTH),
+    Mutant(f"{LIFTS}/four_sums.py", "wn * (1 - p)", "wy * (1 - p)", "MCC()", ORACLE),
+    Mutant(f"{LIFTS}/power_sums.py", "(1 - p) - (p - size)", "(1 - p)", "PowerJaccard(exponent=1.5)", ORACLE),
+    Mutant(f"{LIFTS}/power_sums.py", "(1 - p) ** self.gamma", "(1 - p)", "NoiseRobustDice()", ORACLE),
+    Mutant(f"{LIFTS}/transport.py", "(weight * y) @", "y @", "GeneralizedWassersteinDice()", BOTH),
+    Mutant(f"{LIFTS}/transport.py", "foreground[0] = 0", "foreground[-1] = 0", "GeneralizedWassersteinDice()", BOTH),
+    Mutant(
+        f"{LIFTS}/lovasz.py", "(1 - u).clamp_min(0), (1 + u)", "(1 + u).clamp_min(0), (1 - u)", "LovaszHinge()", ORACLE
+    ),
+    Mutant(f"{LIFTS}/lovasz.py", "descending=True", "descending=False", "LovaszSoftmax()", ORACLE),
+    Mutant(
+        f"{LIFTS}/lovasz.py",
+        "there, not_there = weight * y, weight",
+        "there, not_there = y, weight",
+        "LovaszSoftmax()",
+        BOTH,
+    ),
+    Mutant(
+        f"{LIFTS}/lovasz.py",
+        "cummax(-1).values.flip(-1) + smooth",
+        "cummax(-1).values.flip(-1)",
+        "LovaszHinge(over='batch', smooth=1.0)",
+        ORACLE,
+    ),
+    Mutant(
+        f"{LIFTS}/lovasz.py",
+        "none = smaller == 0",
+        "none = smaller < 0",
+        "LovaszSoftmax(over='image', empty='formula')",
+        BOTH,
+    ),
     Mutant(
         f"{LIFTS}/log_probability.py",
         "question.log_probabilities.gather(1, truth)",
@@ -203,8 +320,58 @@ LIFTED = [
         "SquaredHinge(lift='each_rival')",
         ORACLE,
     ),
-    Mutant(f"{LIFTS}/margins.py", "y.unsqueeze(1) > y", "y.unsqueeze(1) < y", "Hinge(lift='ranking')", ORACLE),
-    Mutant(f"{LIFTS}/margins.py", "w.unsqueeze(1) * w", "w.unsqueeze(1)", "Hinge(lift='ranking')", BOTH),
+    Mutant(
+        f"{LIFTS}/ranking.py",
+        "high.target.unsqueeze(1) > low.target",
+        "high.target.unsqueeze(1) < low.target",
+        "Hinge(lift='ranking')",
+        ORACLE,
+    ),
+    Mutant(
+        f"{LIFTS}/ranking.py",
+        "high.weight.unsqueeze(1) * low.weight",
+        "high.weight.unsqueeze(1)",
+        "Hinge(lift='ranking')",
+        BOTH,
+    ),
+    Mutant(
+        f"{LIFTS}/ranking.py",
+        "high.score.unsqueeze(1) - low.score",
+        "high.score.unsqueeze(1) + low.score",
+        "Hinge(lift='ranking')",
+        ORACLE,
+    ),
+    Mutant(
+        f"{LIFTS}/ranking.py", "pairs = say.sum(0)", "pairs = 0 * say.sum(0) + 1", "Logistic(lift='ranking')", ORACLE
+    ),
+    Mutant(
+        f"{LIFTS}/cosines.py",
+        "scaled.scatter(1, truth, -torch.inf)",
+        "scaled",
+        "CosFace(scale=2.0)",
+        BOTH,
+    ),
+    Mutant(
+        f"{LIFTS}/cosines.py",
+        "scaled.masked_fill(out, -torch.inf)",
+        "scaled",
+        "CosFace(scale=3.0, margin=1.0)",
+        ORACLE,
+    ),
+    Mutant(f"{LIFTS}/cosines.py", "target * weight", "target", "CosFace(scale=3.0, margin=1.0)", BOTH),
+    Mutant(
+        f"{FAMILIES}/cosine.py", "self.scale * self.asked(cosine)", "self.asked(cosine)", "CosFace(scale=2.0)", ORACLE
+    ),
+    Mutant(f"{MARGIN}/cos_face.py", "cosine - self.margin", "cosine + self.margin", "CosFace(scale=2.0)", ORACLE),
+    Mutant(f"{MARGIN}/arc_face.py", "- sine * sin(m)", "+ sine * sin(m)", "ArcFace(scale=2.0)", ORACLE),
+    Mutant(f"{MARGIN}/arc_face.py", "cosine >= -cos(m)", "cosine >= cos(m)", "ArcFace(scale=2.0)", ORACLE),
+    Mutant(
+        f"{MARGIN}/arc_face.py",
+        "torch.where(cosine > 0",
+        "torch.where(cosine < 0",
+        "ArcFace(scale=1.0, easy_margin=True)",
+        ORACLE,
+    ),
     Mutant(f"{LIFTS}/margins.py", "share * question.target[:, k : k + 1]", "share", "Hinge(lift='top_rival')", BOTH),
     Mutant(
         f"{LIFTS}/residual.py",
@@ -236,6 +403,22 @@ LIFTED = [
     ),
     Mutant(f"{LIFTS}/points.py", ".masked_fill(_self(cases), 0.0)", "", "ContrastivePair()", ORACLE),
     Mutant(f"{LIFTS}/points.py", "if self.normalize else", "if not self.normalize else", "Triplet()", ORACLE),
+    Mutant(
+        f"{LIFTS}/points.py",
+        "similarity - _logsumexp(similarity, strangers)",
+        "similarity - _logsumexp(similarity, friends | strangers)",
+        "NTXent()",
+        ORACLE,
+    ),
+    Mutant(
+        f"{LIFTS}/points.py",
+        "strangers.any(1, keepdim=True) * cases.weight.unsqueeze(1) * cases.weight",
+        "strangers.any(1, keepdim=True) * cases.weight.unsqueeze(1)",
+        "NTXent()",
+        ORACLE,
+    ),
+    Mutant(f"{LIFTS}/points.py", "-self.friends * excess", "self.friends * excess", MULTI, ORACLE),
+    Mutant(f"{LIFTS}/points.py", "- self.threshold", "+ self.threshold", MULTI, ORACLE),
     Mutant(
         f"{LIFTS}/points.py",
         "(_same(cases) & others) * cases.weight",
@@ -363,7 +546,48 @@ REDUCED = [
     Mutant(f"{FAMILIES}/likelihood.py", "value - least", "value + least", "KullbackLeibler()", ORACLE),
 ]
 
-MUTANTS = FORMULAS + LIFTED + REDUCED
+BESIDE = [
+    Mutant("losses/boundary/boundary.py", "signed + step", "signed", "Boundary()", ORACLE),
+    Mutant("losses/boundary/boundary.py", "return p * distance", "return p + distance", "Boundary()", BOTH),
+    Mutant(
+        "losses/boundary/cl_dice.py",
+        "((s.predicted, s.y), (s.true, s.p))",
+        "((s.predicted, s.p), (s.true, s.y))",
+        "ClDice()",
+        ORACLE,
+    ),
+    Mutant("losses/boundary/cl_dice.py", "1 - 2 * precision", "1 - precision", "ClDice()", BOTH),
+    Mutant("losses/boundary/hausdorff_distance.py", "to_target**self.alpha", "to_target", "HausdorffDistance()", BOTH),
+    Mutant("losses/boundary/hausdorff_distance.py", "log1p()", "exp()", "HausdorffDistance(log=True)", ORACLE),
+    Mutant(
+        "losses/boundary/hausdorff_erosion.py",
+        "start=2",
+        "start=1",
+        "HausdorffErosion(erosions=2, threshold=0.05)",
+        ORACLE,
+    ),
+    Mutant(
+        "losses/boundary/distance_weighted_cross_entropy.py",
+        "(1 + nearness)",
+        "nearness",
+        "DistanceWeightedCrossEntropy()",
+        BOTH,
+    ),
+    Mutant("core/distance.py", "~objects & present", "~objects", "Boundary()", CONTRACT),
+    Mutant("core/distance.py", "-deep, 0.0", "deep, 0.0", "Boundary()", ORACLE),
+    Mutant("core/distance.py", "(away * step) ** 2", "away * step", "Boundary()", CONTRACT),
+    Mutant("core/distance.py", "further[away:], out", "further[:-away], out", "HausdorffDistance()", CONTRACT),
+    Mutant(
+        f"{LIFTS}/distances.py", "question.weight.expand_as(logits) > 0", "logits == logits", "Boundary()", CONTRACT
+    ),
+    Mutant(f"{LIFTS}/morphology.py", "x = torch.where(present, x, torch.inf)", "x = 1 * x", "ClDice()", BOTH),
+    Mutant(f"{LIFTS}/morphology.py", "rest - thin * rest", "rest", "ClDice()", ORACLE),
+    Mutant(f"{LIFTS}/morphology.py", "total / (1 + 2 * len(axes))", "total / 5", "HausdorffErosion()", ORACLE),
+    Mutant(f"{LIFTS}/morphology.py", "(x - least) / (most - least), 0.0", "x, 0.0", "HausdorffErosion()", ORACLE),
+    Mutant(f"{FAMILIES}/boundary.py", "else x[:, 1:]", "else x", "Boundary(background=False)", ORACLE),
+]
+
+MUTANTS = FORMULAS + LIFTED + REDUCED + BESIDE
 
 
 @pytest.fixture(scope="module")

@@ -48,11 +48,23 @@ LOSSES = [
             # said, not left to the target
             "CrossEntropy(classes='independent', positive_weight=0.2)",
             "Focal(classes='exclusive', gamma=0)",
+            "LDAM(counts=(1, 1, 1), scale=1)",
+            "BiTempered(t1=0, t2=0.5)",
+            "NegativeLearning(classes='exclusive', labels='complementary')",
+            "Normalized(GeneralizedCrossEntropy(q=1.0, classes='independent'))",
             "Dice(classes='independent')",
+            # margins between directions, and similarities
+            "CosFace(scale=1, margin=0)",
+            "ArcFace(scale=2, margin=1.2)",
+            "NTXent(temperature=1)",
+            "MultiSimilarity(alpha=1, beta=10, threshold=0, normalize=False)",
             # sums, and what is wrapped
             "CrossEntropy() + 0.5 * Dice()",
             "0.25 * CrossEntropy() + 0.5 * Dice(over='batch', smooth=0.5)",
             "Hinge(lift='each_rival') + 2 * Focal()",
+            "0.1 * CrossEntropy() + ReverseCrossEntropy()",
+            "Normalized(CrossEntropy()) + ReverseCrossEntropy()",
+            "AdaptiveLog(Normalized(Focal(gamma=0.5)))",
             "AdaptiveLog(Dice() + CrossEntropy())",
             "AdaptiveLog(Dice(over='batch', smooth=0.5))",
             "AdaptiveLog(Tangent(per_class='sum'))",

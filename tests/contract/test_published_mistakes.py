@@ -93,6 +93,21 @@ def test_a_wholly_wrong_answer_costs_a_quarter_where_ids_are_sorted():
     assert mistake("LovaszOfClassIds(beside='foreground')")(wrong, target).item() == pytest.approx(1.0)
 
 
+def test_sorted_class_ids_pass_a_check_of_the_gradient_and_are_wrong_by_three_quarters():
+    """kornia b4f5a78a1: 0.253 where all is wrong in 5 classes, with a gradient that is that of its value."""
+    torch.manual_seed(0)
+    target = torch.randint(5, (1, 4, 5))
+    wrong = 100.0 * torch.nn.functional.one_hot((target + 1) % 5, 5).movedim(-1, 1).double()
+    ids, ours = mistake("LovaszOfClassIds()"), parse("LovaszSoftmax()")
+    assert ids(wrong, target).item() == pytest.approx(0.253, abs=5e-4)
+    assert ours(wrong, target).item() == pytest.approx(1.0)
+    tame = torch.randn(1, 5, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda u: ids(u, target), tame)
+    right = mistake("LovaszOfClassIds(beside='foreground')")
+    assert ours(tame, target).item() == pytest.approx(right(tame, target).item(), rel=1e-12)
+    assert abs(ids(tame, target).item() - ours(tame, target).item()) > 0.1
+
+
 def test_a_penalty_of_a_negative_dice_lies_between_minus_a_sixth_and_nothing():
     low, high = (
         mistake("PenaltyOfANegativeDice()").formula(Counts(*(torch.tensor(float(x)) for x in (tp, fp, 0, 9))))
@@ -100,6 +115,7 @@ def test_a_penalty_of_a_negative_dice_lies_between_minus_a_sixth_and_nothing():
     )
     assert low.item() == pytest.approx(-1 / 6)
     assert high.item() == 0
+    assert parse("PenaltyGeneralizedDice()").range == (0.0, 1.0)
 
 
 def test_the_printed_hinge_unlearns_the_true_class():

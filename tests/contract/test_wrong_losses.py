@@ -63,6 +63,13 @@ REJECTED = {
     "SmoothsOnlyIndices()": {"takes_an_index_for_its_one_hot"},
     "GuessesOneHot()": {"refuses_a_target_that_could_mean_two_things"},
     "DependsOnVoxelOrder()": {"does_not_care_about_the_order_of_elements", TERM},
+    "LooksToOneSide()": {"does_not_care_which_way_an_image_is_turned"},
+    "TakesTheFrameForBackground()": {
+        "does_not_care_where_an_image_lies_in_a_frame_without_weight",
+        "sees_nothing_where_the_weight_is_zero",
+        "ignores_an_index_as_it_does_zero_weight",
+        CLASS,
+    },
     "KnowsTwoAxesOnly()": {"takes_a_slice_for_a_volume_of_one_slice"},
     "ChangesItsInputs()": {"leaves_its_inputs_alone", IMAGES},
 }

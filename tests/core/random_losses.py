@@ -11,12 +11,12 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from whichloss import registry
-from whichloss.core import FieldError, Loss, WrapperLoss
+from whichloss.core import FieldError, Loss
 from whichloss.core.fields import SPEC
 
 OURS = [cls for cls in registry(Loss).values() if cls.__module__.startswith("whichloss.")]
-WRAPPERS = [cls for cls in OURS if issubclass(cls, WrapperLoss)]
-PLAIN = [cls for cls in OURS if not issubclass(cls, WrapperLoss)]
+WRAPPERS = [cls for cls in OURS if any(not one.kw_only for one in fields(cls))]  # the loss that they hold
+PLAIN = [cls for cls in OURS if cls not in WRAPPERS]
 
 WEIGHTS = st.one_of(st.integers(1, 1000), st.floats(1e-6, 1e6))
 
@@ -30,7 +30,7 @@ def reals(low: float, high: float, open_low: bool = False):
         for x in (-0.0, 0.1, 5e-324, 1e22, 1.7976931348623157e308, 1 / 3)
         if low <= x <= high and not (open_low and x == 0)
     ]
-    return st.one_of(integers, floats, st.sampled_from(odd))
+    return st.one_of(integers, floats, st.sampled_from(odd or [high]))
 
 
 def holding(says: str):
@@ -45,11 +45,16 @@ def holding(says: str):
         return st.booleans()
     if match := re.fullmatch(r"a finite number at least (\S+)(?: and at most (\S+))?", says):
         return reals(float(match[1]), float(match[2] or 1e300))
+    if match := re.fullmatch(r"a finite number at most (\S+)", says):
+        return reals(-1e300, float(match[1]))
     if match := re.fullmatch(r"a whole number of at least (\S+)", says):
         return st.integers(int(match[1]), 1000)
-    if match := re.fullmatch(r"a list of finite numbers, each at least (\S+)", says):
-        several = st.lists(reals(float(match[1]), 1e300), min_size=1, max_size=4)
+    if match := re.fullmatch(r"a list of finite numbers, each (at least|above) (\S+)", says):
+        several = st.lists(reals(float(match[2]), 1e300, match[1] == "above"), min_size=1, max_size=4)
         return several | several.map(tuple)
+    if says.startswith("a square of finite numbers, each at least 0"):
+        entries = st.lists(reals(0.0, 1.0), min_size=3, max_size=3)
+        return entries.map(lambda e: ((0, e[0], e[1]), (e[0], 0.0, e[2]), [e[1], e[2], 0]))
     raise NotImplementedError(f"teach random_losses.py what a field holds that must be {says}")
 
 

@@ -74,9 +74,9 @@ def test_a_text_does_not_depend_on_how_a_person_writes_numbers(made_of):
 
 
 def spaced(text, gaps):
-    """The tokens of a text with other white space between them."""
+    """The tokens of a text with other white space between them; a sign is a part of its number."""
     tokens = [one.string for one in tokenize.generate_tokens(io.StringIO(text).readline) if one.string.strip()]
-    return "".join(token + gaps[at % len(gaps)] for at, token in enumerate(tokens))
+    return "".join(token + gaps[at % len(gaps)] * (token != "-") for at, token in enumerate(tokens))
 
 
 @quick
@@ -94,6 +94,7 @@ def test_white_space_means_nothing(loss, gaps):
         ("Dice(smooth=2)", Dice(smooth=2.0)),
         ("Dice(smooth=+.5e1,)", Dice(smooth=5.0)),
         ("Dice(smooth=-0.0)", Dice(smooth=0)),
+        ("Dice(smooth=- 0.0)", Dice(smooth=0)),
         ('Dice(over="batch")', Dice(over="batch")),
         ("Dice(background=false, class_weight=null)", Dice(background=False)),
         ("Dice(class_weight=[1, 2])", Dice(class_weight=(1.0, 2.0))),

@@ -172,3 +172,22 @@ def test_a_value_within_a_value():
         Box(3)
     with pytest.raises(FieldError, match="Box: held is "):
         Box(Dice())
+
+
+class Grown(Value):
+    """A value that got a field when results had been kept under its text."""
+
+    old: float = positive(1.0)
+    new: int = count(0, low=0)
+
+    later = ("new",)
+
+
+def test_a_field_that_came_later_is_spelled_only_where_it_matters():
+    """Runs that are finished are known by texts without it."""
+    name = f"{__name__}:Grown"
+    assert repr(Grown()) == f"{name}(old=1.0)"
+    assert repr(Grown(new=2)) == f"{name}(old=1.0, new=2)"
+    assert parse(repr(Grown()), Grown) == Grown(new=0)
+    assert Grown(new=2).label == "Grown(new=2)"
+    assert len({Grown(), Grown(new=0), Grown(new=1)}) == 2

@@ -134,6 +134,26 @@ def test_a_name_that_is_nearly_one(typed, meant):
     assert suggestion(Loss, typed) == f"; did you mean {meant!r}?"
 
 
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("IoU", "'Jaccard' (IoU)"),
+        ("IoULoss", "'Jaccard' (IoU)"),
+        ("mse", "'SquaredError' (MSE)"),
+        ("SymmetricCrossEntropy", "0.1 * CrossEntropy() + ReverseCrossEntropy()"),
+        ("MAEOfProbabilities", "(q=1.0)"),
+    ],
+)
+def test_what_others_call_it(typed, found):
+    assert suggestion(Loss, typed).startswith("; here it is '") and found in suggestion(Loss, typed)
+
+
+def test_no_name_is_what_others_call_something_else():
+    losses = registry(Loss)
+    for name in losses:
+        assert suggestion(Loss, name) == f"; did you mean {name!r}?" or name in suggestion(Loss, name), name
+
+
 def test_a_name_that_is_nothing_like_one():
     assert suggestion(Loss, "Xyzzy") == ""
 

@@ -8,19 +8,22 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oracles_directions import multi_similarity, ntxent
 from oracles_losses import agree, asking, batch, elements, log_softmax, same, shares, sigmoid, softmax
 from whichloss import ContrastivePair, CrossEntropy, Triplet, parse
 from whichloss.core import UserError
 from whichloss.core.question import Batch
 
-SUPCON, HARDEST, ALL, VIOLATING, PAIR = (
+SUPCON, HARDEST, ALL, VIOLATING, PAIR, NTXENT, MULTI = (
     "SupervisedContrastive()",
     "Triplet()",
     "Triplet(mining='all')",
     "Triplet(mining='violating')",
     "ContrastivePair()",
+    "NTXent()",
+    "MultiSimilarity()",
 )
-EMBEDDING = [SUPCON, HARDEST, ALL, VIOLATING, PAIR]
+EMBEDDING = [SUPCON, HARDEST, ALL, VIOLATING, PAIR, NTXENT, MULTI]
 
 
 # the oracles: plain Python, one case, pair or triplet at a time
@@ -111,6 +114,10 @@ def contrastive_pair(margin=1.0):
 
 
 ORACLES = {
+    NTXENT: ntxent(),
+    "NTXent(temperature=0.5)": ntxent(0.5),
+    MULTI: multi_similarity(),
+    "MultiSimilarity(alpha=0.5, beta=4, threshold=-0.5)": multi_similarity(0.5, 4.0, -0.5),
     SUPCON: supervised_contrastive(),
     HARDEST: triplet("hardest"),
     ALL: triplet("all"),
@@ -125,7 +132,7 @@ ORACLES = {
 
 
 def ranking_loss(formula, *, exclusive=True, probabilities=False):
-    """Over every channel, and every pair of elements of which one has the higher target."""
+    """Over every pair of elements of which one has the higher target; the mean over channels that have such pairs."""
 
     def oracle(logits, target, weight):
         seen = []
@@ -133,13 +140,11 @@ def ranking_loss(formula, *, exclusive=True, probabilities=False):
             if probabilities:
                 u = softmax(u) if exclusive else [sigmoid(x) for x in u]
             seen.append((u, shares(y, len(u)), w))
-        return weighted_mean(
-            (formula(u[k] - v[k]), w[k] * z[k])
+        channels = [
+            [(formula(u[k] - v[k]), w[k] * z[k]) for u, y, w in seen for v, x, z in seen if y[k] > x[k]]
             for k in range(len(seen[0][0]))
-            for u, y, w in seen
-            for v, x, z in seen
-            if y[k] > x[k]
-        )
+        ]
+        return weighted_mean((weighted_mean(pairs), 1) for pairs in channels if sum(w for _, w in pairs))
 
     return oracle
 
@@ -203,8 +208,10 @@ def test_anchors_that_lack_a_friend_or_a_stranger(text, labels, normalize):
     agree(with_normalize(text, normalize), points_loss(ORACLES[text], normalize), *problem)
 
 
-@pytest.mark.parametrize("cases", [0, 1, 2])
-@pytest.mark.parametrize("text", EMBEDDING)
+@pytest.mark.parametrize(
+    ("text", "cases"),
+    [(text, cases) for text in EMBEDDING for cases in ((0, 1) if text == MULTI else (0, 1, 2))],  # to MULTI two are two
+)
 def test_a_batch_with_nothing_to_compare_is_zero_with_a_graph(text, cases):
     different = torch.tensor([1, 2])[:cases]
     leaf = torch.randn(cases, 4, requires_grad=True)
@@ -524,9 +531,9 @@ def test_torch_margin_ranking_of_all_pairs(channels, margin):
     chosen = [(k, *pairs_of(target, k)) for k in range(channels)]
 
     def theirs(u):
-        high = torch.cat([u[i, k] for k, i, _ in chosen])
-        low = torch.cat([u[j, k] for k, _, j in chosen])
-        return F.margin_ranking_loss(high, low, torch.ones_like(high), margin=margin)
+        one = torch.ones(1, dtype=torch.float64)
+        each = [F.margin_ranking_loss(u[i, k], u[j, k], one, margin=margin) for k, i, j in chosen]
+        return torch.stack(each).mean()
 
     loss = parse(f"TorchMarginRanking(margin={margin}, classes='independent')")
     same(lambda u: loss(u, target), theirs, scores)
@@ -542,26 +549,29 @@ def test_zero_one_ranking_is_what_the_roc_area_lacks_of_one(weighted):
     for k in range(3):
         one = ours(scores[:, k : k + 1], target[:, k : k + 1], weight)
         assert one.item() == pytest.approx(1 - areas[k], rel=1e-12)
-    # all channels: the mean of the areas, each weighing as its pairs do
-    w = torch.ones(40, dtype=torch.float64) if weight is None else weight
-    pairs = [(w @ target[:, k] * (w @ (1 - target[:, k]))).item() for k in range(3)]
-    assert ours(scores, target, weight).item() == pytest.approx(
-        weighted_mean((1 - area, say) for area, say in zip(areas, pairs, strict=True)), rel=1e-12
-    )
+    assert ours(scores, target, weight).item() == pytest.approx(1 - sum(areas) / 3, rel=1e-12)
 
 
 def test_the_roc_area_of_classes_by_index_is_that_of_each_against_the_rest():
     metrics = pytest.importorskip("sklearn.metrics")
     scores, _, _ = batch((30, 3))
-    target = torch.arange(30) % 3  # as many of each, so that every class has as many pairs
+    target = torch.tensor([0] * 20 + [1] * 8 + [2] * 2)
     area = metrics.roc_auc_score(target, scores.softmax(1), multi_class="ovr", average="macro")
     ours = parse("ZeroOne(lift='ranking', scores='softmax')")
     assert ours(scores, target).item() == pytest.approx(1 - area, rel=1e-12)
 
 
-def test_a_tie_is_an_error_and_half_an_error_to_the_roc_area():
-    scores, target = torch.zeros(4, 1), torch.tensor([1, 1, 0, 0]).unsqueeze(1)
-    assert parse("ZeroOne(lift='ranking')")(scores, target).item() == 1
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_tie_is_half_an_error_to_the_roc_area(weighted):
+    metrics = pytest.importorskip("sklearn.metrics")
+    random = torch.Generator().manual_seed(1)
+    scores = torch.randint(4, (50, 1), generator=random).double()  # of 50 elements at four scores most are tied
+    target = torch.randint(2, (50, 1), generator=random)
+    weight = torch.rand(50, generator=random, dtype=torch.float64) if weighted else None
+    area = metrics.roc_auc_score(target.flatten(), scores.flatten(), sample_weight=weight)
+    assert parse("ZeroOne(lift='ranking')")(scores, target, weight).item() == pytest.approx(1 - area, rel=1e-12)
+    assert parse("ZeroOne(lift='ranking')")(torch.zeros(4, 1), target[:4]).item() == 0.5
+    assert parse("ZeroOne()")(torch.zeros(4, 1), target[:4]).item() == 1  # an answer of 0 is no answer
 
 
 # probabilities
@@ -631,7 +641,16 @@ def test_collapsed_embeddings_have_a_finite_slope(text, level, dtype, normalize)
     value, slope = value_and_slope(
         with_normalize(text, normalize), torch.full((8, 4), level, dtype=dtype), LABELS_OF_EIGHT
     )
-    expected = {SUPCON: log(7), PAIR: 0.5 * 21 / 28}.get(text, 0.3)  # 21 of 28 pairs are of two classes
+    # 21 of 28 pairs are of two classes; of each case two or one are friends, and five or six are not
+    near = (level > 0) * 1.0 if normalize else 4 * level**2
+    missing, excess = exp(-2 * (near - 0.5)), exp(50 * (near - 0.5))
+    crowded = [(log1p(f * missing) / 2 + log1p(n * excess) / 50, say) for f, n, say in ((2, 5, 6), (1, 6, 2))]
+    expected = {
+        SUPCON: log(7),
+        PAIR: 0.5 * 21 / 28,
+        NTXENT: (12 * log(6) + 2 * log(7)) / 14,
+        MULTI: weighted_mean(crowded),
+    }.get(text, 0.3)
     assert value == pytest.approx(expected, rel=1e-5)
     assert slope.isfinite().all()
 

@@ -19,6 +19,8 @@ EMBEDDINGS = [
     "Triplet(normalize=False)",
     "ContrastivePair()",
     "ContrastivePair(normalize=False)",
+    "NTXent()",
+    "MultiSimilarity()",
 ]
 
 

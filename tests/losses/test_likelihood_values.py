@@ -1,10 +1,11 @@
 """Likelihood losses, against loops over elements and answers."""
 
-from math import exp
+from math import exp, log
 
 import pytest
 import torch
 
+from oracles_likelihood import poly1, reverse
 from oracles_losses import agree, asking, batch, likelihood_loss
 from whichloss import parse
 from whichloss.core import UserError
@@ -15,6 +16,11 @@ FORMULAS = {
     "Focal(gamma=0.0)": lambda log_p: -log_p,
     "Focal(gamma=0.5)": lambda log_p: -((1 - exp(log_p)) ** 0.5) * log_p,
     "Focal(gamma=3.5)": lambda log_p: -((1 - exp(log_p)) ** 3.5) * log_p,
+    "Poly1()": poly1(2.0),
+    "Poly1(epsilon=-1.0)": poly1(-1.0),
+    "Poly1(epsilon=0.5, gamma=0.5)": poly1(0.5, 0.5),
+    "ReverseCrossEntropy()": reverse(log(1e-4)),
+    "ReverseCrossEntropy(A=-4.0)": reverse(-4.0),
 }
 WEIGHTS = ["none", "element", "element and channel"]
 

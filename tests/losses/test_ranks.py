@@ -17,6 +17,10 @@ LOSSES = [
     "AdaptiveLog(Jaccard(over='ranks', background=False))",
     "GeneralizedDice(over='ranks', weighting='simple')",
     "SensitivitySpecificity(over='ranks', weight=0.3)",
+    "MCC(over='ranks')",
+    "NoiseRobustDice(over='ranks')",
+    "GeneralizedWassersteinDice(over='ranks', weighting='volume')",
+    "ModifiedFocalTversky(over='ranks')",
     "FocalPower(Dice(over='ranks', class_weight=(1.0, 3.0)), exponent=0.5)",
 ]
 

@@ -1,7 +1,6 @@
 """The page in a real browser, opened from disk, with nobody to ask on the network."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,44 +11,24 @@ from edges import ARABIC, LONG, NASTY, alone, failed, named
 from large import labels, large
 from supplements import everything
 
+import browsers
+from browsers import WAIT, needs_a_browser
 from whichloss.report import Picture, Recipe, Record, page
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 DOT = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63606060000000040001"
     "27340a0a0000000049454e44ae426082"
 )
 
-WAIT = 120_000  # milliseconds that a slow machine may take
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as started:
-        running = started.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield running
-        running.close()
+pytestmark = needs_a_browser
+DRAWN = "document.querySelectorAll('.plot .main-svg').length > 0"
 
 
-class Opened:
-    """A page in a context without a network, and what went wrong in it."""
+class Opened(browsers.Opened):
+    """The page of a study, its figures drawn."""
 
     def __init__(self, browser: Any, file: Path, width: int = 1100, scheme: str = "light") -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(WAIT)
-        self.faults: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda said: self.faults.append(said.text) if said.type in ("error", "warning") else 0)
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(file.as_uri())
-        self.page.wait_for_function("document.querySelectorAll('.plot .main-svg').length > 0")
+        super().__init__(browser, file, width, scheme, until=DRAWN)
 
 
 @pytest.fixture

@@ -58,9 +58,9 @@ def test_everything_that_is_written_says_so(home: Path) -> None:
     assert "Interim. Not every planned run is finished" in " ".join(visible.split())
     assert "(Interim)" in (home / "said.txt").read_text()
     paper = home / "paper"
-    assert "Interim: not every planned run is finished" in (paper / "methods.md").read_text()
-    assert "interim: runs are missing" in (paper / "overview.tex").read_text()
-    assert "Interim: runs are missing" in (paper / "differences.svg").read_text()
+    assert "Interim: not every planned run is finished" in (paper / "interim-methods.md").read_text()
+    assert "interim: runs are missing" in (paper / "interim-overview.tex").read_text()
+    assert "Interim: runs are missing" in (paper / "interim-differences.svg").read_text()
 
 
 def test_only_pairs_that_share_fold_and_seed_are_compared(home: Path) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from small_studies import execute_here, tiny_study, write_code, write_tiny
 from whichloss import parse
+from whichloss.networks import layers
 from whichloss.report import Recipe, Record, page
 from whichloss.report.use import Snippet, chosen, snippets, told
 from whichloss.study.conduct import Listener, prepare, report, run_missing
@@ -385,6 +386,25 @@ def test_embeddings_say_what_they_are(tmp_path: Path) -> None:
     names: dict[str, Any] = {"network": network, "loader": [(images, target.flatten().long())]}
     exec(one.code, names)
     assert names["value"].isfinite()
+
+
+def test_cosines_say_what_they_are_and_of_which_layer(tmp_path: Path) -> None:
+    record, _ = carried_out(tmp_path, losses=["CosFace()", "Logistic()"], baseline="CosFace()", rope=0.9)
+    one = of(record)["PyTorch"]
+    assert "cosines (N, 2)" in one.code and "logits (N" not in one.code
+    layer = re.search(r"whichloss\.networks\.layers\.(\w+)\(features, 2\)", one.note)
+    assert layer is not None
+    network = nn.Sequential(nn.Flatten(), getattr(layers, layer[1])(64, 2))
+    _, images, target = batch("classification")
+    names: dict[str, Any] = {"network": network, "loader": [(images, target.flatten().long())]}
+    exec(one.code, names)
+    assert names["value"].isfinite()
+
+
+def test_cosines_are_nothing_for_nnunet(records: dict[str, Record]) -> None:
+    record = records["segmentation"]
+    recipes = tuple(replace(one, cosines=True) for one in record.recipes)
+    assert [one.title for one in snippets(record.verdict, recipes, ours=True)] == ["PyTorch", "Lightning", "MONAI"]
 
 
 def test_losses_that_are_not_ours_have_no_code(record: Record) -> None:

@@ -39,6 +39,8 @@ PLANS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "Hinge(lift='ranking')": (VIEWS, SGD),
     "SupervisedContrastive()": (VIEWS, {}),
     "Total(SquaredHinge())": (VIEWS, {"optimizer": "SGD(lr=0.01)"}),
+    "TopK(CrossEntropy(), fraction=0.5)": (MASKS, {"mixup": 0.4}),
+    "LabelSmoothing(Logistic())": (VIEWS, {"mixup": 0.4}),
 }
 
 

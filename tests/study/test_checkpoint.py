@@ -177,6 +177,12 @@ def test_patches_augmentation_layers_and_clipping_go_on(folder: Path) -> None:
     assert_goes_on(ready(folder, "SGD(lr=0.1)", **MASKS, training=training))
 
 
+def test_blends_of_cases_and_outputs_of_several_resolutions_go_on(folder: Path) -> None:
+    loss = {"losses": ["DeepSupervision(Dice())"], "baseline": "DeepSupervision(Dice())"}
+    network = {"network": "UNet(width=2, depth=3, dropout=0.5, deep_supervision=1)"}
+    assert_goes_on(ready(folder, **MASKS | loss | network, training={"mixup": 0.4}), cuts=(2,))
+
+
 def test_contiguous_and_channels_last_go_on(folder: Path) -> None:
     for memory in ("contiguous", "channels_last"):
         of = ready(folder, **MASKS, training={"memory_format": memory})

@@ -15,7 +15,7 @@ SOFT = (Path(__file__).parents[2] / "examples" / "mylosses" / "soft.py").read_te
 
 STUDY = """
 question: Is my loss any good?
-losses: [Logistic(), mylosses.soft:Soft(), "mylosses.soft:Soft(temperature=0.1) + 0.1 * Hinge()", mylosses.plain:bce]
+losses: [Logistic(), ownlosses.soft:Soft(), "ownlosses.soft:Soft(temperature=0.1) + 0.1 * Hinge()", ownlosses.plain:bce]
 baseline: Logistic()
 data: Nodules(cases=60, size=26)
 network: SmallConvNet(width=4, depth=2)
@@ -29,7 +29,7 @@ rope: 0.02
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("own")
-    package = folder / "mylosses"
+    package = folder / "ownlosses"
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "soft.py").write_text(SOFT)
@@ -51,7 +51,7 @@ def test_it_is_short():
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda one: one.__name__)
-@pytest.mark.parametrize("text", ["mylosses.soft:Soft()", "mylosses.soft:Soft(temperature=0.1)"])
+@pytest.mark.parametrize("text", ["ownlosses.soft:Soft()", "ownlosses.soft:Soft(temperature=0.1)"])
 def test_it_keeps_the_promises_of_our_losses(promise, text: str):
     promise(parse(text, Loss, imports=True))
 
@@ -63,7 +63,7 @@ def test_it_runs_in_a_study(home: Path, tmp_path: Path):
     labels = [one["label"] for one in verdict["losses"]]
     assert labels == ["Logistic", "Soft", "Soft(temperature=0.1) + 0.1 * Hinge", "bce()"]
     assert verdict["losses"][1]["loss"] == (
-        "mylosses.soft:Soft(temperature=0.5, lift='one_versus_rest', per_class='mean', scores='logits',"
+        "ownlosses.soft:Soft(temperature=0.5, lift='one_versus_rest', per_class='mean', scores='logits',"
         " targets='signed', classes='auto')"
     )
     # the same formula under another name: binary cross-entropy is the logistic loss
@@ -76,9 +76,9 @@ def test_text_from_a_table_does_not_import_it(home: Path):
 
     code = (
         "from whichloss.losses import Loss\nfrom whichloss.core import parse\nimport sys\n"
-        "a = parse('mylosses.soft:Soft(temperature=2)'); assert 'mylosses' not in sys.modules\n"
-        "assert a == parse('mylosses.soft:Soft( temperature = 2 )') and a != parse('mylosses.soft:Soft()')\n"
-        "assert repr(a) == 'mylosses.soft:Soft(temperature=2)'"
+        "a = parse('ownlosses.soft:Soft(temperature=2)'); assert 'ownlosses' not in sys.modules\n"
+        "assert a == parse('ownlosses.soft:Soft( temperature = 2 )') and a != parse('ownlosses.soft:Soft()')\n"
+        "assert repr(a) == 'ownlosses.soft:Soft(temperature=2)'"
     )
     path = os.pathsep.join([str(home), *sys.path])
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": path})

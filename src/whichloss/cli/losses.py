@@ -11,6 +11,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from whichloss.core import (
+    BoundaryLoss,
+    CosineLoss,
+    DistributionLoss,
     EmbeddingLoss,
     LikelihoodLoss,
     Loss,
@@ -27,8 +30,11 @@ from .curve import curve_of, draw, save_plot, save_plots
 
 _FAMILIES: dict[type, str] = {
     MarginLoss: "margin",
+    CosineLoss: "margin",
     EmbeddingLoss: "embedding",
+    BoundaryLoss: "boundary",
     LikelihoodLoss: "likelihood",
+    DistributionLoss: "likelihood",
     RegionLoss: "region",
     RegressionLoss: "regression",
     WrapperLoss: "wrap",
@@ -60,6 +66,7 @@ def entry(loss: Loss) -> dict[str, Any]:
         "convex": card.convex,
         "zero_for_easy_cases": card.easy is not None,
         "looks_at": loss.reach,
+        "spatial": loss.spatial,
         "tasks": sorted(loss.tasks),
         "aliases": list(card.aliases),
         "peers": dict(card.peers),
@@ -79,17 +86,18 @@ def show_catalogue(as_json: bool) -> None:
 
 
 def plot_losses(texts: list[str], path: Path) -> None:
-    save_plots([_loss(text) for text in texts], path)
+    save_plots([read_loss(text) for text in texts], path)
 
 
-def _loss(text: str) -> Loss:
+def read_loss(text: str) -> Loss:
+    """The loss that a person wrote on the command line."""
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # a loss of the user's may lie in the current folder
     return parse(text, imports=True)
 
 
 def show_loss(text: str, as_json: bool, plot: Path | None) -> None:
-    loss = _loss(text)
+    loss = read_loss(text)
     if as_json:
         print(json.dumps(entry(loss), indent=1))
         return

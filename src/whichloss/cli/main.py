@@ -72,6 +72,32 @@ def losses(
 
 
 @app.command()
+def check(
+    loss: Annotated[
+        str, typer.Argument(metavar="LOSS", help="Any loss: 'Dice() + Focal()', or 'package.module:MyLoss(a=1)'.")
+    ],
+    like: Annotated[str, typer.Option(metavar="LOSS", help="A loss that it should have the values of.")] = "",
+    bounds: Annotated[
+        tuple[float, float] | None, typer.Option("--range", metavar="LOW HIGH", help="What should hold its values.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Remarks, such as NaN in float16, are faults, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a page that stands alone.")] = None,
+) -> None:
+    """A report card for anyone's loss: what it takes, what it promises, and at which input a promise breaks.
+
+    A fault (exit code 1) is a wrong order, value or gradient, or NaN in float32, on ordinary input, or a crash. What
+    may be meant is a remark, and no fault: NaN in float16 or at logits beyond 20, no single graph for torch.compile,
+    a sum instead of a mean, no price for false positives on an empty image. What does not apply, such as weights that
+    a loss does not take, is called that, and not kept. Time and memory stand beside those of cross-entropy, and are
+    never judged.
+    """
+    from .check import check_loss
+
+    raise typer.Exit(check_loss(loss, like, bounds, as_json, html, strict))
+
+
+@app.command()
 def init(
     path: Annotated[str, typer.Argument(metavar="PATH", help="A folder, an archive, a table or a file of arrays.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The study file to write.")] = Path("study.yaml"),

@@ -51,12 +51,13 @@ def gives_a_batch_the_terms_of_its_images(loss: Loss) -> None:
 def does_not_care_which_class_is_called_which(loss: Loss) -> None:
     """Channels in another order, and the target with them. Only what a field says of one class may tell them apart."""
     me = does_not_care_which_class_is_called_which
-    if any(getattr(leaf, "class_weight", None) is not None for leaf in loss.leaves()):
+    by_place = ("class_weight", "counts", "distances")
+    if any(getattr(leaf, field, None) is not None for leaf in loss.leaves() for field in by_place):
         return  # it names the classes by their places
     asks_pairs = {getattr(leaf, "lift", "") == "one_versus_one" for leaf in loss.leaves()}
     if len(asks_pairs) > 1:
         return  # no network has the outputs of both parts
-    first_is_special = any(not getattr(leaf, "background", True) for leaf in loss.leaves())
+    first_is_special = any(leaf.background_first or not getattr(leaf, "background", True) for leaf in loss.leaves())
     names = torch.tensor([0, 2, 1] if first_is_special else [2, 0, 1])
     for problem in problems(loss, shapes=((2, 3, 4, 3), (5, 3))):
         if problem.logits.shape[1] != len(names):

@@ -5,10 +5,8 @@ import pickle
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from whichloss.core import (
-    Counts,
     Foreign,
     LikelihoodLoss,
     Loss,
@@ -59,13 +57,9 @@ def has_the_golden_values_of_its_card(loss: Loss) -> None:
         return
     for point, value in loss.card.golden.items():
         numbers = [torch.tensor([[one]], dtype=torch.float64) for one in point]
-        seen: list[Any] = [_counts(*numbers)] if isinstance(loss, RegionLoss) else numbers
+        seen: list[Any] = [loss.hard(*numbers)] if isinstance(loss, RegionLoss) else numbers
         found = loss.formula(*seen)  # type: ignore[attr-defined]
         hold(close(found, torch.full_like(found, value)), me, f"{float(found)} at {point}, and {value} is true")
-
-
-def _counts(tp: Tensor, fp: Tensor, fn: Tensor) -> Counts:
-    return Counts(tp, fp, fn, elements=tp + fp + fn)
 
 
 @promise

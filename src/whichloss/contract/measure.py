@@ -1,7 +1,7 @@
 """Measure what can be seen of a loss: its smoothness, convexity, range, and from where on a case is easy."""
 
-from dataclasses import dataclass, fields
-from math import nan
+from dataclasses import MISSING, dataclass, fields
+from math import inf, nan
 
 import torch
 from torch import Tensor
@@ -60,7 +60,8 @@ def curve(loss: Loss) -> tuple[Tensor, Tensor] | None:
     span = next((ends for family, ends in SPANS.items() if isinstance(loss, family)), None)
     if span is None or any(len(point) > 1 for point in loss.card.golden):
         return None
-    x = torch.linspace(*span, 120_001, dtype=torch.float64)
+    end = 0.9 * loss.takes[1] if isinstance(loss, WrapperLoss) else inf  # where it ends there may be a pole
+    x = torch.linspace(span[0], min(span[1], end), 120_001, dtype=torch.float64)
     return x, loss.formula(x)  # type: ignore[attr-defined]
 
 
@@ -75,7 +76,13 @@ def values_of(loss: Loss) -> list[tuple[str, Tensor]]:
 
 
 def at_defaults(loss: Loss) -> bool:
-    """Whether the card, which speaks of the default fields, speaks of this instance; an inner loss does not matter."""
+    """Whether the card, which speaks of the default fields, speaks of this instance; an inner loss does not matter.
+
+    A field without a default has that of the first example.
+    """
+    shown = type(loss).examples()[:1]
     return all(
-        isinstance(getattr(loss, one.name), Loss) or getattr(loss, one.name) == one.default for one in fields(loss)
+        isinstance(value := getattr(loss, one.name), Loss)
+        or value in ([getattr(first, one.name) for first in shown] if one.default is MISSING else [one.default])
+        for one in fields(loss)
     )

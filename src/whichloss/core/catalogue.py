@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from inspect import isabstract
 from pkgutil import walk_packages
-from re import sub
+from re import split, sub
 
 _known: dict[type, dict[str, type]] = {}
 _homes: dict[type, "Home"] = {}
@@ -79,7 +79,18 @@ def registry(kind: type) -> dict[str, type]:
 
 
 def suggestion(kind: type, name: str) -> str:
-    """`; did you mean 'Lorenz'?`, or nothing."""
-    lower = {known.lower(): known for known in registry(kind)}
+    """`; did you mean 'Lorenz'?`, what it is called here, or nothing."""
+    known = registry(kind)
+    for ours, cls in known.items():
+        for alias in getattr(getattr(cls, "card", None), "aliases", ()):
+            called = split(", | and ", alias.partition(":")[0].partition(" (")[0])
+            if _bare(name) in map(_bare, called):
+                return f"; here it is {ours!r} ({alias})"
+    lower = {one.lower(): one for one in known}
     near = get_close_matches(name.lower(), lower, n=1)
     return f"; did you mean {lower[near[0]]!r}?" if near else ""
+
+
+def _bare(name: str) -> str:
+    """Without case, spaces and dashes, and the word loss in the end."""
+    return sub("[^a-z0-9]", "", name.lower()).removesuffix("loss")

@@ -21,7 +21,7 @@ LONGEST = 20_000  # characters
 
 _TOKEN = re.compile(
     r"""\s*(?:
-    (?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
+    (?P<number>(?:\+|-\s*)?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
   | (?P<text>'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")
   | (?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?::[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)?)
   | (?P<mark>[()\[\],=+*])
@@ -224,6 +224,8 @@ def _scan(text: str) -> Sequence[tuple[str, str]]:
         if sort == "number" and match[sort][0] == "+":
             tokens += [("mark", "+")] if tokens and tokens[-1][1] not in ("(", "[", ",", "=") else []
             tokens.append((sort, match[sort][1:]))
+        elif sort == "number":
+            tokens.append((sort, "".join(match[sort].split())))  # a minus may stand apart
         else:
             tokens.append((sort, match[sort]))
         at = match.end()

@@ -122,15 +122,31 @@ def choice(default: str, *others: str) -> Any:
     return _field(default, Spec(read, "one of " + ", ".join(map(repr, words))))
 
 
-def numbers(default: Any = MISSING, *, low: float = -inf, optional: bool = False) -> Any:
-    """A tuple of finite real numbers, each `low` or more."""
+def numbers(default: Any = MISSING, *, low: float = -inf, open_low: bool = False, optional: bool = False) -> Any:
+    """A tuple of finite real numbers, each `low` or more; more, where that end is open."""
 
     def read(value: Any) -> tuple[float, ...]:
         if isinstance(value, str) or not isinstance(value, Sequence) or not value:
             raise TypeError
-        return tuple(real(entry, low) for entry in value)
+        return tuple(real(entry, low, open_low=open_low) for entry in value)
 
-    spec = Spec(read, "a list of finite numbers" + (f", each at least {low:g}" if low > -inf else ""))
+    bound = f", each {'above' if open_low else 'at least'} {low:g}" if low > -inf else ""
+    spec = Spec(read, f"a list of finite numbers{bound}")
+    return _field(default, _optional(spec) if optional else spec)
+
+
+def matrix(default: Any = MISSING, *, low: float = 0.0, optional: bool = False) -> Any:
+    """A square of finite real numbers, each `low` or more, row by row."""
+    says = f"a square of finite numbers, each at least {low:g}, such as ((0, 1), (1, 0))"
+
+    def read(value: Any) -> tuple[tuple[float, ...], ...]:
+        if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+            raise TypeError
+        if any(isinstance(row, str) or len(row) != len(value) for row in value):
+            raise ValueError
+        return tuple(tuple(real(entry, low) for entry in row) for row in value)
+
+    spec = Spec(read, says)
     return _field(default, _optional(spec) if optional else spec)
 
 

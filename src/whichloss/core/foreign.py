@@ -73,7 +73,8 @@ class Named:
 class Foreign(Named, Loss):
     """A callable `(logits, target)` or an `nn.Module` of somebody else's, as a loss.
 
-    A class is made with the arguments; a function is called with them, which then have names. Its value is one term,
+    A class is made with the arguments, and so is what a factory returns, a function that needs no two more; any other
+    function is called with them, which then have names. Its value is one term,
     so it can be summed and wrapped, and is taken never to be negative; weights and ignored voxels are not known to it,
     and refused.
     """
@@ -87,6 +88,10 @@ class Foreign(Named, Loss):
     def tasks(self) -> frozenset[Kind]:
         return CLASSES | QUANTITY  # a callable does not say what it is for
 
+    @property
+    def lumped(self) -> bool:
+        return True
+
     @classmethod
     def examples(cls) -> list[Loss]:
         return []
@@ -98,20 +103,24 @@ class Foreign(Named, Loss):
         batch = prepared.batch
         if batch.weight is not None or batch.ignore_index is not None:
             raise UserError(f"{self.path} is not ours and knows no weight map and no ignore_index")
-        value = self._callable()(batch.output, batch.target)
+        value = self.made()(batch.output, batch.target)
         if not isinstance(value, Tensor) or value.ndim:
             came = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise UserError(f"{self.path} must give one number as a tensor, not {came}")
         return Terms(value.reshape(1), value.new_ones(1))
 
-    def _callable(self) -> Callable[[Tensor, Tensor], Any]:
+    def made(self) -> Callable[..., Any]:
+        """What is called with logits and target: an instance, a function with its other arguments, a factory's gift."""
         made = self.__dict__.get("_made")
         if made is None:
             target = self.target()
             named = {name: value for name, value in self.arguments if name is not None}
-            if not isclass(target) and len(named) < len(self.arguments):
+            if isclass(target) or _is_factory(target, self.arguments):
+                made = self.call(target)
+            elif len(named) < len(self.arguments):
                 raise UserError(f"{self.path} is called with logits and target; its other arguments need names")
-            made = self.call(target) if isclass(target) else partial(target, **named)
+            else:
+                made = partial(target, **named)
             self._set("_made", made)
         return made
 
@@ -144,6 +153,19 @@ def resolve(kind: type[Value], path: str, arguments: Arguments) -> Value:
     if not callable(found):
         raise ExpressionError(f"{path} is {type(found).__name__}, not a class or a function")
     return _foreign(kind, path)(path=path, arguments=arguments, source=source_digest(found))
+
+
+def _is_factory(function: Any, arguments: Arguments) -> bool:
+    """Whether there is no room for logits and target once the arguments are given, so that a loss must be returned."""
+    try:
+        takes = signature(function).parameters.values()
+    except (TypeError, ValueError):  # written in C
+        return False
+    if any(one.kind is one.VAR_POSITIONAL for one in takes):
+        return False
+    given = {name for name, _ in arguments}
+    free = [one.name for one in takes if one.default is one.empty and one.kind is not one.VAR_KEYWORD]
+    return len([name for name in free if name not in given]) <= sum(name is None for name, _ in arguments)
 
 
 def source_digest(thing: Any) -> str:

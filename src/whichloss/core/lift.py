@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from .question import Batch
 
@@ -10,6 +10,8 @@ from .question import Batch
 @dataclass(frozen=True)
 class Lift(ABC):
     """From a batch to what a formula sees. Plain lifts stand in `lifts/`, one file each."""
+
+    of_target: ClassVar[bool] = False  # it sees target and weight alone, and gives (N, C, *S): may be made beforehand
 
     classes: str = "auto"
 

@@ -1,7 +1,7 @@
 """Loss: a frozen value that maps (output, target) to one number; and the algebra of losses."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -19,6 +19,7 @@ from .terms import Terms, mean
 from .value import Value
 
 Reach = Literal["image", "batch", "pairs"]
+Known = Mapping[Lift, Any]
 _REACHES: tuple[Reach, ...] = ("image", "batch", "pairs")
 
 
@@ -39,6 +40,7 @@ class Loss(Value):
     card: ClassVar[Card]
     foreign: ClassVar[Any] = None  # the class of somebody else's losses; set by foreign.py
     trains: ClassVar[bool] = True  # False: it has a value, but nothing can be learned from it
+    background_first: ClassVar[bool] = False  # whether class 0, the background, counts otherwise than the others
     axis: ClassVar["Axis | None"] = None  # along which the formula is drawn; None: it has too many
     lifts: ClassVar[tuple[Lift, ...]]  # needs(), worked out when the loss is made; not a field
 
@@ -47,25 +49,44 @@ class Loss(Value):
         self._set("lifts", tuple(self.needs()))
 
     def __call__(
-        self, output: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int | None = None
+        self,
+        output: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        *,
+        ignore_index: int | None = None,
+        known: Known | None = None,
     ) -> Tensor:
         """The weighted mean of the terms, one number.
 
         output: (N, C, *S) logits. target: (N, *S) indices, or (N, C, *S). weight: (N, *S) or (N, C, *S), multiplied
         after the activation; 0 leaves an element out. Elements whose target is `ignore_index` are left out too.
+        known: what lifts of `ahead` have made of the target before, such as its distance maps.
         """
+        if not isinstance(output, Tensor):
+            raise UserError(
+                f"{self.label} takes one output, a tensor, not {type(output).__name__}: for the outputs of several"
+                f" resolutions say DeepSupervision({self.label}), which goes around everything else"
+            )
         if output.requires_grad and not all(leaf.trains for leaf in self.leaves()):
             raise UserError(
                 f"{self.label} is for evaluation only: its slope is zero or undefined, and teaches nothing;"
                 " train with a surrogate such as Logistic() or Hinge(), and evaluate with logits.detach()"
             )
-        return mean(self.terms(output, target, weight, ignore_index=ignore_index))
+        more: dict[str, Any] = {"known": known} if known else {}  # which a loss that overrides `terms` may not take
+        return mean(self.terms(output, target, weight, ignore_index=ignore_index, **more))
 
     def terms(
-        self, output: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int | None = None
+        self,
+        output: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        *,
+        ignore_index: int | None = None,
+        known: Known | None = None,
     ) -> Terms:
         """One value per case or voxel, or per (image, class) for region losses, each with its weight."""
-        return self.measure(Prepared(Batch(output, target, weight, ignore_index), self.lifts))
+        return self.measure(Prepared(Batch(output, target, weight, ignore_index, known), self.lifts))
 
     @abstractmethod
     def measure(self, prepared: Prepared) -> Terms:
@@ -85,6 +106,26 @@ class Loss(Value):
         """How far one term sees: an image at most; the batch; or every pair of its elements, at a squared cost."""
         reaches: list[Reach] = [part.reach for part in self.parts() if isinstance(part, Loss)]
         return _farthest("image", *reaches)
+
+    @property
+    def lumped(self) -> bool:
+        """Whether it has one term whatever the batch, such as a total, so that there is nothing to choose from."""
+        parts = [part for part in self.parts() if isinstance(part, Loss)]
+        return bool(parts) and all(part.lumped for part in parts)
+
+    @property
+    def spatial(self) -> bool:
+        """Whether a term sees where elements lie, so that they cannot be shuffled: distances, neighbours."""
+        return any(part.spatial for part in self.parts() if isinstance(part, Loss))
+
+    @property
+    def ahead(self) -> tuple[Lift, ...]:
+        """The lifts of this loss and of those within it that look at the target alone: to be made once, not in a step.
+
+        What they give is called with as `known`.
+        """
+        within = [lift for part in self.parts() if isinstance(part, Loss) for lift in part.ahead]
+        return tuple(dict.fromkeys([*(lift for lift in self.lifts if lift.of_target), *within]))
 
     def leaves(self) -> Iterator["Loss"]:
         """The losses of which this one is made; itself, if it is not made of others."""
@@ -126,6 +167,14 @@ class Loss(Value):
         """Whether the outputs are answers. If not, they are embeddings, and a classifier must be fitted on them."""
         first = next(self.leaves())
         return first is self or first.answers
+
+    @property
+    def cosines(self) -> bool:
+        """Whether the outputs must be cosines of features and classes. If not, they may be any numbers."""
+        first, *others = [leaf.cosines if leaf is not self else False for leaf in self.leaves()]
+        if any(other != first for other in others):
+            raise UserError(f"one part of {self.label} needs cosines, which lie between -1 and 1, and another does not")
+        return first
 
     def outputs(self, task: Task) -> int:
         """How many outputs the network has under this loss: two for a yes/no question asked as one of two classes."""
@@ -228,6 +277,10 @@ class Sum(Loss):
 
     def parts(self) -> Iterator[Value]:
         return (loss for _, loss in self.addends)
+
+    @property
+    def lumped(self) -> bool:
+        return True
 
     @property
     def reach(self) -> Reach:

@@ -23,6 +23,8 @@ class Prepared:
         self.batch = batch
         self._needs = tuple(needs)
         made = [None] * len(self._needs) if _fused is None or _plain else list(_fused(batch, self._needs))
+        if batch.known:
+            made = [batch.known.get(lift, one) for lift, one in zip(self._needs, made, strict=True)]
         for at, lift in enumerate(self._needs):
             if made[at] is None:
                 made[at] = lift(batch)

@@ -5,7 +5,8 @@ means a yes/no question; a target of the logits' shape with several channels mus
 library looks at shapes, so formulas carry no mode, activation or axis, and 2-D, 3-D and plain classification are one.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +19,15 @@ class Batch:
     """What a loss is called with, as it came; and the question it asks, worked out once for all who share it."""
 
     def __init__(
-        self, output: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int | None = None
+        self,
+        output: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+        known: Mapping[Any, Any] | None = None,
     ) -> None:
         self.output, self.target, self.weight, self.ignore_index = output, target, weight, ignore_index
+        self.known = known  # what lifts that look at the target alone have made of it before
         self._asked: dict[str, Question] = {}
 
     def question(self, classes: str) -> "Question":
@@ -69,6 +76,18 @@ class Question:
         classes = torch.arange(self.logits.shape[1], device=self.target.device)
         classes = classes.reshape(1, -1, *[1] * (self.logits.ndim - 2))
         return (self.target.unsqueeze(1) == classes).to(self.logits.dtype)
+
+
+def space_of(question: Question) -> tuple[int, ...]:
+    """The axes *S of logits (N, C, *S). Raises UserError where there are none."""
+    space = tuple(question.logits.shape[2:])
+    if not space:
+        raise UserError(
+            "this loss looks at how elements lie beside each other, and logits"
+            f" {tuple(question.logits.shape)} are answers for whole images: it is for logits (N, C, *S) of images and"
+            " volumes"
+        )
+    return space
 
 
 class Points(NamedTuple):

@@ -22,12 +22,14 @@ DEEPEST = 32  # values within values; texts of deeper trees are refused by the p
 class Value(ABC):  # noqa: B024  its kinds are abstract, each in its own way
     """A class below this one is either abstract or final, and a frozen dataclass of keyword-only, checked fields.
 
-    `repr` spells every field and identifies results: `parse(repr(value)) == value`.
+    `repr` spells every field and identifies results: `parse(repr(value)) == value`. A field that came later is not
+    spelled at its default, at which results are what they were before.
     `label` hides what is left at its default; it is for figures.
     """
 
     results_version: ClassVar[int] = 1  # raised by a person when results change
     listed: ClassVar[bool] = True  # whether catalogues show it
+    later: ClassVar[tuple[str, ...]] = ()  # fields that came when results had been kept under texts without them
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -90,7 +92,8 @@ class Value(ABC):  # noqa: B024  its kinds are abstract, each in its own way
         name = type(self).__name__ if hide_defaults else catalogue.spelled(type(self))
         own = get_annotations(type(self))  # what is particular to a class comes before what it inherits
         order = sorted(fields(self), key=lambda one: (one.kw_only, one.name not in own))
-        shown = [one for one in order if not (hide_defaults and _is_default(one, getattr(self, one.name)))]
+        hidden = {one.name for one in order if hide_defaults} or set(self.later)
+        shown = [one for one in order if not (one.name in hidden and _is_default(one, getattr(self, one.name)))]
         parts = [self._spell_field(one, hide_defaults) for one in shown]
         return f"{name}({', '.join(parts)})" if parts or not hide_defaults else name
 

@@ -2,7 +2,10 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
+
+from whichloss.core.lifts.points import unit
 
 CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
 NORMALIZATION = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
@@ -28,6 +31,24 @@ class Affine(nn.Module, ABC):
     @abstractmethod
     def linear(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """With these weights and biases in place of its own."""
+
+
+class CosineHead(nn.Module):
+    """The cosines between features (N, F, *S) and a vector of each class: (N, C, *S), from -1 to 1.
+
+    For losses with a margin between directions, such as `CosFace` and `ArcFace`, in place of a last linear layer.
+    """
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(classes, features))
+        nn.init.normal_(self.weight, std=features**-0.5)  # any direction alike, and a length near 1
+
+    def forward(self, features: Tensor) -> Tensor:
+        with torch.autocast(features.device.type, enabled=False):  # half a digit of a cosine is much, times a scale
+            wide = features.float() if features.dtype.itemsize < 4 else features
+            last = unit(wide).movedim(1, -1)
+            return nn.functional.linear(last, unit(self.weight.to(last.dtype))).movedim(-1, 1)
 
 
 def convolution(dims: int, inputs: int, outputs: int, size: int, **options: int | bool) -> nn.Module:

@@ -1,12 +1,13 @@
 """U-Net: down to see context, up again to see where, with skips between equal sizes."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
-from whichloss.core import Task, choice, count, flag, number
+from whichloss.core import FieldError, Task, choice, count, flag, number
 from whichloss.networks.layers import CONVOLUTION, MAX_POOL, block, convolution
 from whichloss.networks.network import Network, NetworkCard
 
@@ -29,6 +30,9 @@ class UNet(Network):
     normalize: bool = flag(True)
     dropout: float = number(0.5, low=0.0, high=0.95)  # at the two deepest levels
     down: str = choice("stride", "pool")
+    deep_supervision: int = count(0, low=0)  # in training, so many coarser outputs, each of half the size, behind it
+
+    later = ("deep_supervision",)
 
     card = NetworkCard(
         title="U-Net",
@@ -36,6 +40,13 @@ class UNet(Network):
         source="ronneberger2015unet",
         tasks=("segmentation",),
     )
+
+    def check(self) -> None:
+        if self.deep_supervision > self.depth - 2:
+            raise FieldError(
+                f"UNet: deep_supervision is {self.deep_supervision}, and a depth of {self.depth} has"
+                f" {self.depth - 2} coarser levels on the way up"
+            )
 
     def build(self, task: Task, outputs: int) -> nn.Module:
         self.accept(task)
@@ -61,12 +72,15 @@ class _Layers(nn.Module):
         self.up = nn.ModuleList(_Double(dims, *pair) for pair in steps_up)
         self.decode = nn.ModuleList(twice(2 * width, width) for _, width in steps_up)
         self.narrow = block(dims, plan.width, max(2, task.outputs), normalize)
+        coarser = widths[1 : 1 + plan.deep_supervision]
+        self.coarse_heads = nn.ModuleList(CONVOLUTION[dims](width, outputs, 1) for width in coarser)
         self.head = CONVOLUTION[dims](max(2, task.outputs), outputs, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor | list[Tensor]:
+        """Logits; in training with deep supervision those of all its resolutions, the finest first."""
         space = images.shape[2:]
         features = self._padded(images)
-        skips = []
+        skips, levels = [], []
         for level, encode in enumerate(self.encode):
             features = encode(self.down[level - 1](features) if level else features)
             if level >= len(self.encode) - 2:
@@ -75,12 +89,22 @@ class _Layers(nn.Module):
         skips.pop()
         for up, decode in zip(self.up, self.decode, strict=True):
             features = decode(torch.cat([skips.pop(), up(features)], 1))
-        return self.head(self.narrow(features))[(..., *map(slice, space))]
+            levels.insert(0, features)
+        finest = _cropped(self.head(self.narrow(features)), space, 1)
+        if not (self.training and self.coarse_heads):
+            return finest
+        coarser = zip(self.coarse_heads, levels[1:], strict=False)
+        return [finest, *(_cropped(head(level), space, 2**at) for at, (head, level) in enumerate(coarser, 1))]
 
     def _padded(self, images: Tensor) -> Tensor:
         missing = [-side % 2 ** len(self.down) for side in images.shape[2:]]
         after = [amount for side in reversed(missing) for amount in (0, side)]  # pad() counts axes from the last
         return pad(images, after, mode="replicate") if any(after) else images
+
+
+def _cropped(logits: Tensor, space: Sequence[int], step: int) -> Tensor:
+    """What answers for an image of this size, one pixel of the logits for `step` of it in each direction."""
+    return logits[(..., *(slice(-(-side // step)) for side in space))]
 
 
 class _Double(nn.Module):

@@ -120,6 +120,7 @@ def methods(record: Record) -> str:
             for sentence, key in (
                 ("The network was {network}", "network"),
                 ("It was trained with {optimizer} for {stages}", "optimizer"),
+                ("Mixup: {mixup}", "mixup"),
                 ("The design was {design}", "design"),
                 ("An inner split, {inner split}, was set aside", "inner split"),
                 ("Tuning: {tuning}", "tuning"),

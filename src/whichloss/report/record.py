@@ -47,6 +47,7 @@ class Recipe:
     classes: int  # 2: a yes/no question; 0: a quantity
     outputs: int  # of the network
     answers: bool = True  # outputs are logits or quantities; else embeddings
+    cosines: bool = False  # outputs are cosines of features and classes
     by_class: bool = True  # a logit is the score of a class; else, say, of a pair of classes
     foreign: bool = False  # the loss is somebody's own code
     settings: Mapping[str, Any] = field(default_factory=dict)  # what was tuned and applies to it, as it was chosen

@@ -119,6 +119,8 @@ def _output(one: Recipe) -> str:
         return "embeddings (N, D)"
     if one.kind == "regression":
         return "output (N, 1), in the same unit"
+    if one.cosines:
+        return f"cosines (N, {one.outputs}{_space(one)}), of features and classes"
     return f"logits (N, {one.outputs}{_space(one)}), never probabilities"
 
 
@@ -140,6 +142,11 @@ def _beside(one: Recipe) -> str:
         said.append("The study's optimizer is not one of torch.optim's; put yours in the place of Adam.")
     if not one.answers:
         said.append("The network learns embeddings: fit a classifier on them afterwards.")
+    if one.cosines:
+        said.append(
+            "In place of the network's last linear layer stands"
+            f" whichloss.networks.layers.CosineHead(features, {one.outputs})."
+        )
     return " ".join(said)
 
 
@@ -241,7 +248,8 @@ def _monai_label(one: Recipe) -> str:
 
 def _fits_nnunet(one: Recipe) -> bool:
     """Its networks have an output for each class, background included."""
-    return one.kind == "segmentation" and one.by_class and (one.outputs == one.classes or one.classes == 2)
+    plain = one.by_class and not one.cosines
+    return one.kind == "segmentation" and plain and (one.outputs == one.classes or one.classes == 2)
 
 
 def _nnunet(one: Recipe, _: Sequence[str]) -> Snippet:

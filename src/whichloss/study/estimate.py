@@ -17,6 +17,7 @@ from whichloss.metrics import Metric
 from . import machine
 from .conduct import Prepared, look_first
 from .execute import Worker, plan_workers
+from .mixup import sentence
 from .runs import Run, Split
 from .score import inner_scores, scores
 from .shelf import Shelf
@@ -62,6 +63,7 @@ def estimate(prepared: Prepared, workers: int | None) -> str:
     lines = [
         f"{study.name}: {_grid(prepared)} = {len(prepared.runs)} runs, {prepared.finished} finished",
         f"budget: {_budget(prepared)}",
+        *([f"mixup: {sentence(study.training.mixup)}"] if study.training.mixup is not None else []),
         f"left to train: {len(missing)}" + (f", of which {trials} trials" if trials else ""),
         f"{count} workers of {threads} threads on {devices[0]}, {machine.cores()} cores"
         + _shared(study.training.devices),

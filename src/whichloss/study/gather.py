@@ -15,6 +15,7 @@ from .disagreement import disagreements
 from .explanation import explanations
 from .facts import Ended, names
 from .measures import heading
+from .mixup import sentence
 from .pictures import gallery
 from .recipes import recipes
 from .store import Store
@@ -149,6 +150,7 @@ def _provenance(
                 for s in study.training.plan
             ),
             "precision": study.training.precision,
+            **({"mixup": sentence(study.training.mixup)} if study.training.mixup is not None else {}),
             **({"easy cases": _EASY} if study.training.skip_easy else {}),
             **_asked(data),
             "tuning": _tuning(study, searches),

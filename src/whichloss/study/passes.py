@@ -1,6 +1,7 @@
 """Passes: how a batch goes through a network, and its gradient back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,11 +29,20 @@ class Passes:
     """
 
     def __init__(
-        self, training: Training, network: nn.Module, precision: Precision, team: Team, images: Tensor
+        self,
+        training: Training,
+        network: nn.Module,
+        precision: Precision,
+        team: Team,
+        images: Tensor,
+        several: bool = False,
     ) -> None:
-        """images: of which a few are tried. Raises UserError that names a layer in which the cases of a batch mix."""
+        """images: of which a few are tried. several: whether the loss is of the outputs of all resolutions.
+
+        Raises UserError that names a layer in which the cases of a batch mix.
+        """
         self.skip_easy, self.precision, self.team = training.skip_easy, precision, team
-        self.in_parts = training.skip_easy or team.size > 1
+        self.in_parts, self.several = training.skip_easy or team.size > 1, several
         check_layers(training, network, images, team.size, images.is_cuda)
         self.network, self.noise = team.wrapped(network, images.device), Noise(network) if self.in_parts else None
         statistics = any(isinstance(one, _BatchNorm) for one in network.modules())
@@ -44,13 +54,13 @@ class Passes:
         self.skipping = self.skip_easy and bool(curve) and curve[-1]["idle"] > WORTH
         self.taught = self.shown = 0
 
-    def forward(self, images: Tensor) -> Tensor:
-        """The logits of a batch; their gradient will be kept."""
+    def forward(self, images: Tensor) -> Any:
+        """The logits of a batch, of which the gradient will be kept; or those of all resolutions, the finest first."""
         self.shown += len(images)
         if self.noise is None:
-            logits = self.network(images)
-            logits.retain_grad()
-            return logits
+            outputs = self.network(images)
+            finest(outputs).retain_grad()
+            return outputs if self.several else finest(outputs)
         if len(images) < self.least:
             raise UserError(
                 f"training.devices: a batch of {len(images)} is too few for {self.least} GPUs and batch normalisation;"
@@ -61,7 +71,7 @@ class Passes:
         self.images, self.say = images[self.rows], self.team.size if mine.start < mine.stop else 0
         self.noise.draw(len(images), self.rows)
         with torch.set_grad_enabled(not self.skipping):
-            self.made = self.network(self.images)
+            self.made = finest(self.network(self.images))
         return self.team.gathered(self.made.detach(), len(images)).requires_grad_()
 
     def backward(self, logits: Tensor) -> None:
@@ -77,7 +87,7 @@ class Passes:
             chosen = active[self.rows].nonzero().flatten()
             self.noise.repeat(torch.arange(len(logits))[self.rows][chosen.cpu()])
             with self.precision.context():
-                made = self.network(self.images[chosen])
+                made = finest(self.network(self.images[chosen]))
             gradient = gradient[chosen]
         else:
             self.taught += len(logits)
@@ -87,6 +97,11 @@ class Passes:
     def noted(self) -> dict[str, float]:
         """For the curve: the share of the cases that were sent backward."""
         return {"backward": self.taught / self.shown} if self.skip_easy else {}
+
+
+def finest(outputs: Tensor | Sequence[Tensor]) -> Tensor:
+    """The logits of a network that may answer at several resolutions."""
+    return outputs if isinstance(outputs, Tensor) else outputs[0]
 
 
 def check_layers(training: Training, network: nn.Module, images: Tensor, devices: int, gpus: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from math import ceil
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -33,7 +33,9 @@ class Patches(Value):
             raise FieldError(f"Patches: size is {self.size}; an image has 2 axes, a volume 3")
 
     @torch.no_grad()
-    def sample(self, images: Tensor, labels: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
+    def sample(
+        self, images: Tensor, labels: Tensor, random: Generator, beside: "Follower | None" = None
+    ) -> tuple[Tensor, Tensor]:
         """One patch of each image: (N, C, *S) and (N, *S) to (N, C, *size) and (N, *size), on their device.
 
         Of Rows that stand in for tensors, no more images are read than these patches.
@@ -41,6 +43,7 @@ class Patches(Value):
         A patch lies inside its image; near the edge a foreground voxel is therefore not in the middle. Of several
         classes in an image each is as likely to be the centre as any other. Images smaller than the patch get zeros and
         background on both sides. An image without foreground gives a patch from anywhere. random: on the CPU.
+        beside: is told of the boxes, to cut what else belongs to the masks.
         """
         self._accept(images, labels)
         # as many draws for every image, whatever is found in it
@@ -51,6 +54,8 @@ class Patches(Value):
         if isinstance(labels, Rows):
             masks = masks.long()
         patches, masks = patches.to(images.device), masks.to(labels.device)
+        if beside is not None:
+            beside.cut(boxes, labels.shape[1:], masks)
         return patches.contiguous(memory_format=memory_format(images)), masks
 
     def corners(self, images: Tensor) -> Tensor:
@@ -76,6 +81,12 @@ class Patches(Value):
             before = [at - window // 2 for at, window in zip(centre, self.size, strict=True)]
             starts = [min(max(start, 0), free) for start, free in zip(before, room, strict=True)]
         return _box_at(starts, self.size)
+
+
+class Follower(Protocol):
+    """What belongs to the masks of a batch, and goes where they go."""
+
+    def cut(self, boxes: Sequence[Sequence[slice]], space: Sequence[int], masks: Tensor) -> None: ...
 
 
 def _foreground(mask: Tensor, which_class: float, which_voxel: float) -> list[int] | None:

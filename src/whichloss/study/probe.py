@@ -1,15 +1,18 @@
 """Look before the first run: does every term of every loss give a number and a gradient on real cases?"""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
 from whichloss.core import Loss, Sum, UserError
 from whichloss.data import Cases
+from whichloss.losses.wrap.deep_supervision import DeepSupervision
 
 from .layers import groups
-from .passes import check_layers
+from .mixup import check_mixup
+from .passes import check_layers, finest
 from .runs import Run
 from .scale import Scale
 
@@ -22,6 +25,8 @@ def probe(run: Run, cases: Cases, size: int = 8, here: bool = True) -> None:
     run.loss.accept(cases.task)
     run.network.accept(cases.task)
     split = run.split(cases)
+    if run.loss.reach == "pairs":  # at a squared cost: no more than training compares
+        size = min(size, max(2, run.training.plan[0].batch))
     chosen = _both_ways(cases, split.fit, size)
     shown, labels = _shown(run, cases, chosen)
     if len(chosen) > 1 and bool((shown == shown[:1]).all()):
@@ -29,15 +34,16 @@ def probe(run: Run, cases: Cases, size: int = 8, here: bool = True) -> None:
             f"the first {len(chosen)} images of {run.data.label} are all the same: there is nothing to learn"
         )
     torch.manual_seed(run.stream("weights"))
-    network = run.network.build(cases.task, run.loss.outputs(cases.task))
+    network = run.network.under(run.loss, cases.task)
     groups(network, run.training.layers)
     try:
-        logits = network(shown)
+        outputs = network(shown)
     except Exception as error:
         raise UserError(
             f"{run.network.label} cannot read images {tuple(shown.shape[1:])} of {run.data.label}:"
             f" {type(error).__name__}: {error}"
         ) from error
+    logits = finest(outputs)
     expected = (
         len(chosen),
         run.loss.outputs(cases.task),
@@ -57,6 +63,10 @@ def probe(run: Run, cases: Cases, size: int = 8, here: bool = True) -> None:
     target = cases.task.target(labels, logits)
     ignoring = cases.task.kind == "segmentation" and int(cases.labels.min()) < 0
     weight = (labels >= 0).float() if ignoring else None
+    if any(isinstance(term, DeepSupervision) for term in terms_of(run.loss)):
+        _check_several(run, outputs, target, weight)
+    if run.training.mixup is not None:
+        check_mixup(run.loss, cases.task)
     for term in terms_of(run.loss):
         leaf = logits.detach().requires_grad_()
         part = "" if term is run.loss else f" in {run.loss.label}"
@@ -77,9 +87,28 @@ def probe(run: Run, cases: Cases, size: int = 8, here: bool = True) -> None:
             )
 
 
+def _check_several(run: Run, outputs: Any, target: Tensor, weight: Tensor | None) -> None:
+    """Raises UserError where a loss of several resolutions does not get them."""
+    loss, training = run.loss, run.training
+    if not isinstance(loss, DeepSupervision):
+        raise UserError(f"{loss.label}: DeepSupervision goes around everything else, as in DeepSupervision(A() + B())")
+    if isinstance(outputs, Tensor):
+        raise UserError(
+            f"{loss.label} needs a network that answers at several resolutions; {run.network.label} answers at one\n"
+            "  remedy: UNet(deep_supervision=2), or one whose forward gives a list in training, the finest first"
+        )
+    if training.skip_easy or training.devices > 1:
+        raise UserError(
+            f"training.{'skip_easy' if training.skip_easy else 'devices'}: {loss.label} is of several outputs, which"
+            " cannot be taken apart; leave it out"
+        )
+    loss([one.detach() for one in outputs], target, weight)
+
+
 def _shown(run: Run, cases: Cases, chosen: list[int]) -> tuple[Tensor, Tensor]:
-    """These images and labels; of volumes larger than memory a patch of each, about its foreground."""
-    if not cases.in_files:
+    """These images and labels; of volumes larger than memory, or to be compared in pairs, a patch of each, about its
+    foreground."""
+    if not cases.in_files and (run.training.patches is None or run.loss.reach != "pairs"):
         return cases.images[chosen], cases.labels[chosen]
     if run.training.patches is None:
         raise UserError(

@@ -32,6 +32,7 @@ def recipes(finished: Ended, searches: Sequence[Search], tune: Tune | None, task
             classes=len(task.classes),
             outputs=used.loss.outputs(task),
             answers=used.loss.answers,
+            cosines=used.loss.cosines,
             by_class=_by_class(used.loss, task),
             foreign=_foreign(used.loss),
             settings={name: _plain(setting(used, name)) for name in (applicable(tune, used) if tune else ())},

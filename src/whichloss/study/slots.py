@@ -37,10 +37,8 @@ class Slots:
         return tried[self.count] / tried[1] if tried else 1.0
 
     def __str__(self) -> str:
-        each = ", ".join(f"{count}: {pace:.0f}" for count, pace in self.tried)
-        return f"{self.count} at a time on a device" + (
-            f" (batches a second of 1, 2, ... at a time: {each})" if each else ""
-        )
+        each = "".join(f", {pace:.0f} of {count}" for count, pace in self.tried)
+        return f"{self.count} at a time on a device" + (each and f" (batches a second:{each[1:]})")
 
 
 ONE = Slots(1, ())

@@ -160,6 +160,7 @@ class Training(Part):
     layers: Annotated[tuple[Layer, ...], Listed] = ()  # the first that matches counts
     clip: float | None = Field(None, gt=0)  # largest norm of the gradient
     augment: Annotated[tuple[AnAugmentation, ...], Listed] = ()  # of each batch
+    mixup: float | None = Field(None, gt=0)  # alpha of the Beta distribution of shares in which cases are blended
     patches: APatches | None = None  # parts of large images that are trained on; predictions slide over the whole
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "auto"  # of torch; auto takes a GPU where there is one
@@ -182,6 +183,8 @@ class Training(Part):
         kept = self.model_dump(mode="json", exclude={"device", "devices", "memory_format"})
         if not self.skip_easy:
             del kept["skip_easy"]  # nor is it in the keys of runs that were computed before it was known
+        if self.mixup is None:
+            del kept["mixup"]
         return kept
 
 

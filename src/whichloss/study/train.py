@@ -10,8 +10,10 @@ from torch import Generator, Tensor
 
 from whichloss.core.rows import finite
 from whichloss.data import Cases
+from whichloss.losses.wrap.deep_supervision import DeepSupervision
 from whichloss.metrics import Metric
 
+from .ahead import Ahead
 from .attribution import attributions
 from .augment import augment
 from .best import judged, set_weights
@@ -19,7 +21,8 @@ from .checkpoint import Checkpoints
 from .course import Course, Curve
 from .layers import optimizer_of, set_rate
 from .measures import watch, watched
-from .passes import Passes
+from .mixup import Mixup
+from .passes import Passes, finest
 from .precision import Precision, memory_format
 from .predict import Predictor
 from .runs import Run, Split
@@ -76,7 +79,7 @@ def train(
     # All losses of a fold and seed share initial weights and every later draw; the head is built last, so that
     # networks with different outputs share the rest.
     torch.manual_seed(run.stream("weights"))
-    network = run.network.build(task, run.loss.outputs(task))
+    network = run.network.under(run.loss, task)
     memory = memory_format(training.memory_format, task.dims)
     network = network.to(device, memory_format=memory)  # type: ignore[call-overload]
     optimizer = optimizer_of(training.optimizer, network, training.layers)
@@ -86,12 +89,16 @@ def train(
     scale = Scale.of(cases.labels_at(split.fit), task)  # in regression; other labels stay as they are
     labels = scale.learned(cases.labels_at(split.fit)).to(device)
     ignoring = task.kind == "segmentation" and int(labels.min()) < 0
+    ahead = Ahead(run.loss, task, labels)  # distances to the truth and the like, for losses that ask for them
     predict = Predictor(network, run.loss, precision, memory, training.patches, task, images, labels)
     watch_images, watch_labels = cases.images_at(split.inner), cases.truth(split.inner)
-    passes = Passes(training, network, precision, team, images)
+    passes = Passes(training, network, precision, team, images, several=isinstance(run.loss, DeepSupervision))
 
     torch.manual_seed(run.stream("noise"))  # dropout and the like
     chance = {name: stream(run, name) for name in ("order", "patches", "augment")}
+    mixup = Mixup(training.mixup, run.loss, task, stream(run, "mixup"))
+    if training.mixup is not None:
+        chance["mixup"] = mixup.random
     course = Course(network, optimizer, precision.scaler, chance, device)
     if checkpoints is not None:
         checkpoints.resume(course)
@@ -108,14 +115,16 @@ def train(
         total, idle = torch.zeros(2, device=device)
         for batch in part[torch.randperm(len(part), generator=chance["order"])].to(device).split(stage.batch):
             set_rate(optimizer, stage.rate * training.schedule.factor(course.step / steps))
-            shown, truth = images[batch], labels[batch]
+            shown, truth, beside = images[batch], labels[batch], ahead[batch]
             if training.patches is not None:
-                shown, truth = training.patches.sample(shown, truth, chance["patches"])
-            shown, truth = augment(shown, truth, training.augment, chance["augment"])
+                shown, truth = training.patches.sample(shown, truth, chance["patches"], beside)
+            shown, truth = augment(shown, truth, training.augment, chance["augment"], beside=beside)
+            shown = mixup.images(shown)
             with precision.context():
-                logits = passes.forward(shown)
-                weight = (truth >= 0).float() if ignoring else None
-                loss = run.loss(logits, task.target(truth, logits), weight)
+                outputs = passes.forward(shown)
+                logits = finest(outputs)
+                weight = mixup.weight((truth >= 0).float()) if ignoring else None
+                loss = mixup.loss(outputs, mixup.target(truth, logits), weight, **beside.told)
             optimizer.zero_grad(set_to_none=True)
             precision.backward(loss)
             passes.backward(logits)

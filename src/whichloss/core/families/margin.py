@@ -11,6 +11,7 @@ from ..errors import FieldError
 from ..fields import choice
 from ..lift import Lift
 from ..lifts.margins import Margins, classes_of_pairs
+from ..lifts.ranking import Ranking, ranked
 from ..loss import Axis, Loss, Reach
 from ..prepare import Prepared
 from ..task import Task
@@ -61,9 +62,13 @@ class MarginLoss(Loss):
         return "pairs" if self.lift == "ranking" else "image"
 
     def needs(self) -> Sequence[Lift]:
+        if self.lift == "ranking":
+            return (Ranking(self.classes, self.scores),)
         return (Margins(self.classes, self.lift, self.scores, self.targets),)
 
     def measure(self, prepared: Prepared) -> Terms:
+        if self.lift == "ranking":
+            return ranked(self.formula, prepared[self.lifts[0]])
         margin, share, asked = prepared[self.lifts[0]]
         margin = torch.where(share > 0, margin, 0.0)  # what has no say must not send NaN backwards
         value, weight = average(self.formula(margin), share)

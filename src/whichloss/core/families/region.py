@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ class RegionLoss(Loss):
     axis = Axis("share of the lesion found, as much false as missed", 0.0, 1.0)
 
     @abstractmethod
-    def formula(self, n: Counts) -> Tensor: ...
+    def formula(self, n: Any) -> Tensor: ...  # of Counts, or of more sums if the loss has a lift of its own
 
     @property
     def reach(self) -> Reach:
@@ -46,20 +47,24 @@ class RegionLoss(Loss):
 
     def along(self, x: Tensor) -> Tensor:
         found, wrong = 100 * x, 100 * (1 - x)  # of a lesion of 100 voxels among 10,000
-        return self.formula(Counts(found, wrong, wrong, torch.full_like(x, 1e4)))
+        return self.formula(self.hard(found, wrong, wrong, 1e4 - found - 2 * wrong))
+
+    def hard(self, tp: Tensor, fp: Tensor, fn: Tensor, tn: Tensor | float = 0.0) -> Any:
+        """What the formula sees of so many elements whose answers are wholly right or wholly wrong."""
+        return Counts(tp, fp, fn, tp + fp + fn + tn)
 
     def needs(self) -> Sequence[Lift]:
         return (RegionSums(self.classes),)
 
     def measure(self, prepared: Prepared) -> Terms:
-        n: Counts = prepared[self.lifts[0]]
+        n: Any = prepared[self.lifts[0]]
         weight = self._class_weight(n)
         if self.over != "image":
-            n = Counts(*(sums.sum(0, keepdim=True) for sums in n))
+            n = n._make(sums.sum(0, keepdim=True) for sums in n)
         if self.over == "ranks":
-            n = Counts(*over_ranks(torch.stack(n)))
+            n = n._make(over_ranks(torch.stack(n)))
         if not self.background:
-            n, weight = Counts(*(sums[:, 1:] for sums in n)), weight[:, 1:]
+            n, weight = n._make(sums[:, 1:] for sums in n), weight[:, 1:]
         volume = (n.tp + n.fn).detach()
         say = self.say(torch.where(volume > 0, volume, 1.0))
         return self._terms(n, weight) if say is None else self._terms(*self._pool(n, weight, say, volume > 0))
@@ -74,11 +79,9 @@ class RegionLoss(Loss):
         loudest = torch.where(loudest > 0, loudest, 1.0)
         absent = 0.0 if self.empty == "skip" else 1.0
         share = weight * torch.where(present, say / loudest, absent)  # a ratio: volumes squared outgrow float32
-        return Counts(*((share * part).sum(1, keepdim=True) for part in n)), (weight > 0).any(1, keepdim=True).to(
-            weight
-        )
+        return n._make((share * part).sum(1, keepdim=True) for part in n), (weight > 0).any(1, keepdim=True).to(weight)
 
-    def _terms(self, n: Counts, weight: Tensor) -> Terms:
+    def _terms(self, n: Any, weight: Tensor) -> Terms:
         absent = n.tp + n.fn == 0
         nothing = n.elements == 0
         seen = n._replace(tp=n.tp + self.smooth, elements=n.elements + self.smooth)

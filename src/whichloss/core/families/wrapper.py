@@ -2,6 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from math import inf
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,11 +18,12 @@ from ..terms import Terms
 
 
 class WrapperLoss(Loss):
-    """Changes the value of another loss, term by term. `formula` is a function of one non-negative number."""
+    """Changes the value of another loss, term by term. `formula` is a function of one number, as a rule 0 or more."""
 
     loss: Loss = inner(lambda: Loss, kw_only=False)
 
     axis = Axis("value of the inner loss", 0.0, 1.0)
+    takes: ClassVar[tuple[float, float]] = (0.0, inf)  # the values that `formula` has a meaning for
 
     @abstractmethod
     def formula(self, value: Tensor) -> Tensor: ...
@@ -30,8 +33,14 @@ class WrapperLoss(Loss):
         return [cls(parse("Dice()")), cls(parse("CrossEntropy()"))]
 
     def check(self) -> None:
-        if self.loss.range[0] < 0:
+        low, high = self.takes
+        if self.loss.range[0] < low:
             raise FieldError(f"{type(self).__name__} needs a loss that is never negative; {self.loss.label} can be")
+        if self.loss.range[1] > high:
+            raise FieldError(
+                f"{type(self).__name__} needs a loss of at most {high:g}, such as Dice();"
+                f" {self.loss.label} can be {self.loss.range[1]:g}"
+            )
 
     def needs(self) -> Sequence[Lift]:
         return self.loss.needs()

@@ -37,9 +37,8 @@ class Margins(Lift):
     top_rival         u_y - max u_k over k other than y (Crammer and Singer)
     sum_to_zero       -u_k for every k other than y, after taking the mean off u (Lee, Lin and Wahba)
 
-    ranking           u_i - u_j for every pair of elements of the batch, yes before no: what the ROC area counts
-
-    With one output there are no rivals, and every construction but the last is the yes/no question.
+    With one output there are no rivals, and every construction is the yes/no question. For u_i - u_j of two elements of
+    a batch see `Ranking`.
     """
 
     construction: str = "one_versus_rest"
@@ -49,8 +48,6 @@ class Margins(Lift):
     def __call__(self, batch: Batch) -> SignedMargins:
         question = batch.question(self.classes)
         scores = question.probabilities if self.scores == "softmax" else question.logits
-        if self.construction == "ranking":
-            return _ranking(question, scores)
         if self.construction == "one_versus_rest" or scores.shape[1] == 1:
             return self._yes_or_no(question, scores)
         if not question.exclusive:
@@ -69,18 +66,6 @@ class Margins(Lift):
         return SignedMargins(
             torch.cat([scores, no * scores], 1), torch.cat([share * yes, share * (1 - yes)], 1), scores.shape[1]
         )
-
-
-def _ranking(question: Question, scores: Tensor) -> SignedMargins:
-    """Each element is asked, in each channel, whether it stands above every element of a lower target."""
-
-    def by_channel(x: Tensor) -> Tensor:
-        return x.expand_as(scores).movedim(1, -1).flatten(0, -2)  # (M, C), M elements
-
-    u, y, w = by_channel(scores), by_channel(question.proportions), by_channel(question.weight)
-    margin = u.unsqueeze(1) - u
-    share = torch.where(y.unsqueeze(1) > y, w.unsqueeze(1) * w, 0.0)
-    return SignedMargins(margin.flatten(1), share.flatten(1), 1)
 
 
 Constructed = tuple[Tensor, Tensor, int]

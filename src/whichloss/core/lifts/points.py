@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..lift import Lift
@@ -29,7 +30,7 @@ class PointLift(Lift):
 
     def points(self, batch: Batch) -> Points:
         cases = points(batch)
-        return cases._replace(embeddings=_unit(cases.embeddings)) if self.normalize else cases
+        return cases._replace(embeddings=unit(cases.embeddings)) if self.normalize else cases
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Triplets(PointLift):
 
     def __call__(self, batch: Batch) -> Compared:
         cases = self.points(batch)
-        distance, same, said = _distances(cases), _same(cases), cases.weight > 0
-        friends, others = same & ~_self(cases) & said, ~same & said
+        distance = _distances(cases)
+        friends, others = _friends_and_strangers(cases)
         if self.mining == "hardest" and len(distance):  # the farthest of none is an error
             farthest = distance.masked_fill(~friends, -torch.inf).amax(1)
             nearest = distance.masked_fill(~others, torch.inf).amin(1)
@@ -84,9 +85,7 @@ class Similarities(PointLift):
     def __call__(self, batch: Batch) -> Compared:
         cases = self.points(batch)
         others = ~_self(cases) & (cases.weight > 0)
-        with torch.autocast(cases.embeddings.device.type, enabled=False):  # it would round similarities to 0.004
-            similarity = cases.embeddings @ cases.embeddings.T / self.temperature
-        similarity = similarity.masked_fill(~others, -torch.inf)
+        similarity = (_similarities(cases) / self.temperature).masked_fill(~others, -torch.inf)
         similarity = torch.where(others.any(1, keepdim=True), similarity, 0.0)  # alone: no softmax of nothing
         friends = (_same(cases) & others) * cases.weight
         total = friends.sum(1, keepdim=True)
@@ -95,7 +94,46 @@ class Similarities(PointLift):
         return Compared((torch.where(share > 0, log_p, -1.0),), share)
 
 
-def _unit(x: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class PositivePairs(PointLift):
+    """The log-probability of each other case of one's class, among itself and all cases of other classes.
+
+    Every ordered pair of one class is a comparison, and the others of the class are no rivals of it.
+    """
+
+    temperature: float = 0.1
+
+    def __call__(self, batch: Batch) -> Compared:
+        cases = self.points(batch)
+        friends, strangers = _friends_and_strangers(cases)
+        similarity = _similarities(cases) / self.temperature
+        log_p = F.logsigmoid(similarity - _logsumexp(similarity, strangers))
+        share = friends * strangers.any(1, keepdim=True) * cases.weight.unsqueeze(1) * cases.weight
+        return Compared((torch.where(share > 0, log_p, -1.0),), share)
+
+
+@dataclass(frozen=True)
+class Crowds(PointLift):
+    """For each case, how far the others of its class are below a similarity, and those of other classes above it.
+
+    Each of the two is a log-sum of exponentials, of as many terms as there are cases; -inf where there are none.
+    """
+
+    friends: float = 2.0  # what a lack of similarity is multiplied by
+    strangers: float = 50.0  # and what an excess is
+    threshold: float = 0.5
+
+    def __call__(self, batch: Batch) -> Compared:
+        cases = self.points(batch)
+        excess = _similarities(cases) - self.threshold
+        friends, strangers = _friends_and_strangers(cases)
+        missing, crowding = _logsumexp(-self.friends * excess, friends), _logsumexp(self.strangers * excess, strangers)
+        compared = (friends | strangers).any(1, keepdim=True)
+        return Compared((missing, crowding), compared * cases.weight.unsqueeze(1))
+
+
+def unit(x: Tensor) -> Tensor:
+    """Vectors along axis 1, brought to length 1."""
     size = x.detach().abs().amax(1, keepdim=True)
     away = size > 1e-12  # a point at the origin has no direction, and no slope
     x = x / torch.where(away, size, 1.0)  # or squares of 1e20 would be infinite in float32
@@ -107,6 +145,24 @@ def _distances(cases: Points) -> Tensor:
     # differences, not products: |a|^2 + |b|^2 - 2ab would lose small distances to cancellation. It has no second
     # derivative; differences written out would, and take as much memory again for every dimension.
     return torch.cdist(cases.embeddings, cases.embeddings, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _similarities(cases: Points) -> Tensor:
+    with torch.autocast(cases.embeddings.device.type, enabled=False):  # it would round similarities to 0.004
+        return cases.embeddings @ cases.embeddings.T
+
+
+def _logsumexp(x: Tensor, chosen: Tensor) -> Tensor:
+    """Along axis 1, of what is chosen; -inf, without a slope, where nothing is."""
+    some = chosen.any(1, keepdim=True)
+    found = torch.where(some, x.masked_fill(~chosen, -torch.inf), 0.0).logsumexp(1, keepdim=True)
+    return torch.where(some, found, -torch.inf)
+
+
+def _friends_and_strangers(cases: Points) -> tuple[Tensor, Tensor]:
+    """Which others, of those that have a say, are of a case's class, and which are not."""
+    same, said = _same(cases), cases.weight > 0
+    return same & ~_self(cases) & said, ~same & said
 
 
 def _same(cases: Points) -> Tensor:

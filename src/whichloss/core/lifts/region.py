@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ..lift import Lift
-from ..question import Batch
+from ..question import Batch, Question
 
 
 class Counts(NamedTuple):
@@ -34,10 +34,14 @@ class RegionSums(Lift):
     squared: bool = False
 
     def __call__(self, batch: Batch) -> Counts:
-        question = batch.question(self.classes)
-        images = (*question.logits.shape[:2], prod(question.logits.shape[2:]))
-        p, y = question.probabilities.reshape(images), question.proportions.reshape(images)
-        weight = question.weight.expand_as(question.logits).reshape(images)
+        p, y, weight = by_image(batch.question(self.classes))
         hit, miss, alarm = (p * (2 - p), (1 - p).square(), p.square()) if self.squared else (p, 1 - p, p)
         wy, wn = weight * y, weight * (1 - y)
         return Counts((wy * hit).sum(2), (wn * alarm).sum(2), (wy * miss).sum(2), weight.sum(2))
+
+
+def by_image(question: Question) -> tuple[Tensor, Tensor, Tensor]:
+    """Probabilities, proportions and weights, each (N, C, M) of the M elements of an image."""
+    images = (*question.logits.shape[:2], prod(question.logits.shape[2:]))
+    weight = question.weight.expand_as(question.logits)
+    return question.probabilities.reshape(images), question.proportions.reshape(images), weight.reshape(images)

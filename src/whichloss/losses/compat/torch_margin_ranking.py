@@ -18,6 +18,8 @@ class TorchMarginRanking(MarginLoss):
     margin: float = nonnegative(0.0)
     lift: str = choice("ranking")
 
+    results_version = 2  # several rankings count alike, whatever their numbers of pairs
+
     card = Card(
         source="torch",
         equation="MarginRankingLoss",

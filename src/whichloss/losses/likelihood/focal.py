@@ -46,12 +46,17 @@ class Focal(LikelihoodLoss):
         return [cls(), cls(gamma=0.5), cls(gamma=2.0, alpha=0.25)]
 
     def formula(self, log_p: Tensor) -> Tensor:
-        if self.gamma == 0:
-            return -log_p
-        error = -torch.expm1(log_p)  # 1 - p without cancellation
-        if self.gamma < 1:  # the slope of a power below 1 is infinite at 0, where p has rounded to 1
-            error = error.clamp_min(torch.finfo(log_p.dtype).tiny)
-        return -(error**self.gamma) * log_p
+        return -modulation(log_p, self.gamma) * log_p
 
     def prices(self, answers: Answers) -> Prices | None:
         return None if self.alpha is None else (self.alpha, 1 - self.alpha)
+
+
+def modulation(log_p: Tensor, gamma: float) -> Tensor:
+    r"""$(1 - p)^\gamma$, without cancellation and with a finite slope everywhere."""
+    if gamma == 0:
+        return torch.ones_like(log_p)
+    error = -torch.expm1(log_p)
+    if gamma < 1:  # the slope of a power below 1 is infinite at 0, where p has rounded to 1
+        error = error.clamp_min(torch.finfo(log_p.dtype).tiny)
+    return error**gamma

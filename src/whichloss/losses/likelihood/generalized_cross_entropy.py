@@ -27,8 +27,11 @@ class GeneralizedCrossEntropy(LikelihoodLoss):
         convex=False,
         golden={(0.0,): 0.0, (-inf,): 1 / 0.7, (log(0.5),): (1 - 0.5**0.7) / 0.7},
         equals=(("GeneralizedCrossEntropy(q=0.0)", "CrossEntropy()"),),
-        aliases=("GCE", "Lq"),
-        peers={"Keras": "CategoricalGeneralizedCrossEntropy", "Active-Passive-Losses": "GeneralizedCrossEntropy"},
+        aliases=("GCE", "Lq", "MAE of probabilities (q=1.0)"),
+        peers={
+            "Keras": "CategoricalGeneralizedCrossEntropy",
+            "Active-Passive-Losses": "GeneralizedCrossEntropy, MeanAbsoluteError",
+        },
     )
 
     @classmethod

@@ -1,1 +1,1 @@
-"""Losses whose formula sees signed margins."""
+"""Losses whose formula sees signed margins, or cosines with a margin between them."""

@@ -24,7 +24,7 @@ class Hinge(MarginLoss):
         easy=1.0,
         golden={(-1.0,): 2.0, (0.0,): 1.0, (0.5,): 0.5, (1.0,): 0.0, (3.0,): 0.0},
         equals=(("Hinge(lift='top_rival', per_class='sum')", "Hinge(lift='top_rival')"),),
-        aliases=("SVM loss", "L1-SVM", "rank loss (lift='ranking')"),
+        aliases=("SVM loss", "L1-SVM", "rank loss (lift='ranking')", "pairwise AUC loss (lift='ranking')"),
         note="(1) prints the score of the true class for every k; a sum over k needs the score of class k.",
         peers={"Keras": "Hinge", "optax": "hinge_loss", "LibAUC": "hinge_loss"},
     )

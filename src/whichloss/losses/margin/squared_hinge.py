@@ -25,7 +25,9 @@ class SquaredHinge(MarginLoss):
         easy=1.0,
         golden={(-1.0,): 4.0, (0.0,): 1.0, (0.5,): 0.25, (1.0,): 0.0, (2.0,): 0.0},
         aliases=("L2-SVM",),
-        peers={"Keras": "SquaredHinge", "LibAUC": "squared_hinge_loss"},
+        note="With lift='ranking' it is a surrogate of 1 - ROC area, and not the AUC margin loss (AUCM,"
+        " yuan2021large), whose max stands outside the mean; core/lifts/ranking.py tells them apart.",
+        peers={"Keras": "SquaredHinge", "LibAUC": "PairwiseAUCLoss(surr_loss='squared_hinge') (lift='ranking')"},
     )
 
     def formula(self, margin: Tensor) -> Tensor:

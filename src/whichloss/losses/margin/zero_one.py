@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from whichloss.core import Card, MarginLoss
@@ -13,7 +14,8 @@ class ZeroOne(MarginLoss):
     $$\ell(m) = 1 \text{ if } m \le 0, \quad 0 \text{ otherwise}$$
 
     Its slope is zero wherever it has one, so no network can learn from it; it refuses to train. With
-    `lift="top_rival"` its mean is the error rate among exclusive classes.
+    `lift="top_rival"` its mean is the error rate among exclusive classes. With `lift="ranking"` it is 1 - the area
+    under the ROC curve, to which a tie is half an error.
     """
 
     trains: ClassVar[bool] = False
@@ -29,4 +31,5 @@ class ZeroOne(MarginLoss):
     )
 
     def formula(self, margin: Tensor) -> Tensor:
-        return (margin <= 0).to(margin.dtype)
+        tie = 0.5 if self.lift == "ranking" else 1.0
+        return torch.where(margin == 0, tie, (margin < 0).to(margin.dtype))

@@ -31,4 +31,8 @@ class GeneralizedDice(RegionLoss):
         return 1 - 2 * n.tp / (2 * n.tp + n.fp + n.fn)
 
     def say(self, volume: Tensor) -> Tensor:
-        return volume ** -{"square": 2, "simple": 1, "uniform": 0}[self.weighting]
+        return inverse_volume(volume, self.weighting)
+
+
+def inverse_volume(volume: Tensor, weighting: str) -> Tensor:
+    return volume ** -{"square": 2, "simple": 1, "uniform": 0}[weighting]

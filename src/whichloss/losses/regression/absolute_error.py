@@ -24,6 +24,8 @@ class AbsoluteError(RegressionLoss):
         convex=True,
         golden={(-2.0,): 2.0, (0.0,): 0.0, (0.5,): 0.5},
         aliases=("L1", "MAE"),
+        note="Of probabilities it is the mean over the K classes, 2 (1 - p) / K for hard labels; what is called MAE for"
+        " wrong labels is the sum, or half of it, 1 - p, which is GeneralizedCrossEntropy(q=1).",
         peers={"torch.nn": "L1Loss", "Keras": "MeanAbsoluteError"},
     )
 

@@ -48,6 +48,11 @@ class AdaptiveLog(WrapperLoss):
             self._set("scale", self.offset + self.threshold)
 
     def formula(self, value: Tensor) -> Tensor:
-        near = self.scale * torch.log1p(value / self.offset)
-        constant = self.threshold - self.scale * log1p(self.threshold / self.offset)
-        return torch.where(value < self.threshold, near, value - constant)
+        return logarithmic(value, self.threshold, self.scale, self.offset)
+
+
+def logarithmic(value: Tensor, threshold: float, scale: float, offset: float) -> Tensor:
+    """scale ln(1 + value / offset) below the threshold; above it the value, moved so that both meet."""
+    near = scale * torch.log1p(value / offset)
+    constant = threshold - scale * log1p(threshold / offset)
+    return torch.where(value < threshold, near, value - constant)

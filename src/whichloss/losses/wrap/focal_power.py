@@ -31,7 +31,12 @@ class FocalPower(WrapperLoss):
     )
 
     def formula(self, value: Tensor) -> Tensor:
-        if self.exponent >= 1:
-            return value**self.exponent
-        tip = torch.finfo(value.dtype).eps
-        return torch.where(value > tip, value.clamp_min(tip) ** self.exponent, value * tip ** (self.exponent - 1))
+        return power(value, self.exponent)
+
+
+def power(value: Tensor, exponent: float) -> Tensor:
+    """A value to a power; a straight line below the last rounding error, where powers below 1 are infinitely steep."""
+    if exponent >= 1:
+        return value**exponent
+    tip = torch.finfo(value.dtype).eps
+    return torch.where(value > tip, value.clamp_min(tip) ** exponent, value * tip ** (exponent - 1))

@@ -35,6 +35,10 @@ class Total(WrapperLoss):
         return 0.0, inf
 
     @property
+    def lumped(self) -> bool:
+        return True
+
+    @property
     def reach(self) -> Reach:
         return "pairs" if self.loss.reach == "pairs" else "batch"
 

@@ -1,6 +1,7 @@
 """A chain of augmentations, applied to a batch."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -9,7 +10,13 @@ from whichloss.core import UserError
 
 from .augmentation import Augmentation
 from .motion import Affine, Warp
-from .sampling import Outside, resample
+from .sampling import Motion, Outside, resample
+
+
+class Follower(Protocol):
+    """What belongs to the masks of a batch, and goes where they go."""
+
+    def move(self, motions: Sequence[Motion], masks: Tensor) -> None: ...
 
 
 @torch.no_grad()
@@ -21,6 +28,7 @@ def augment(
     *,
     outside: Outside = "zeros",
     outside_label: int = 0,
+    beside: Follower | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Images and labels after every augmentation of the chain, each image with draws of its own.
 
@@ -29,6 +37,7 @@ def augment(
     random: a generator on the CPU; it alone decides, and decides the same for every device.
     outside: what is seen beyond the edge of an image. "zeros" are background in the mask, as in nnU-Net, or another
     `outside_label`: IGNORED (-1) gives them no say. "border" repeats the last voxel of image and mask.
+    beside: is told of all motions, to move what else belongs to the masks.
 
     All motions make one sampling, in the order of the chain, and then come changes of intensity. A mask takes the label
     of the nearest voxel, so -1 (no say) stays a label like any other. An empty chain gives back what it got.
@@ -47,6 +56,8 @@ def augment(
         (motions if isinstance(step, Affine | Warp) else retouches).append(step)
     if motions:
         images, mask = resample(images, mask, motions, outside, outside_label)
+        if beside is not None and mask is not None:
+            beside.move(motions, mask)
     for retouch in retouches:
         images = retouch(images)
     return images, labels if mask is None else mask

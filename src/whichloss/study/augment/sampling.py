@@ -36,6 +36,16 @@ def resample(images: Tensor, mask: Tensor | None, motions: Sequence[Motion], out
     return moved[0], None if moved[1] is None or mask is None else moved[1].squeeze(1).to(mask.dtype) + label
 
 
+def mirrored(motions: Sequence[Motion]) -> Tensor:
+    """(N,), on the CPU: whether an image is at most turned over, so that all distances in it stay what they were."""
+    return _whole(motions) & (_total(motions).offset == 0).all(1)
+
+
+def mirror(values: Tensor, motions: Sequence[Motion]) -> Tensor:
+    """Values (N, C, *S) of images that are at most turned over."""
+    return _copied(values, None, motions, "border")[0]
+
+
 def _whole(motions: Sequence[Motion]) -> Tensor:
     """(N,): whether all motions together take every voxel from a voxel."""
     still = [motion.whole() for motion in motions if isinstance(motion, Warp)]

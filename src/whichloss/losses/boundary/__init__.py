@@ -1,0 +1,1 @@
+"""Losses of where elements lie: distances to a boundary, skeletons, erosions."""
