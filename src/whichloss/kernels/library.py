@@ -1,0 +1,109 @@
+"""The compiled kernels: found beside this file, chosen for this CPU, and run by torch's own threads."""
+
+import ctypes
+import platform
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from ctypes import POINTER, Structure, addressof, byref, c_int64, c_void_p, cast
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+HOME = Path(__file__).parent / "compiled"
+LEVELS = {"AVX512": ("v4", "v3", "v2"), "AVX2": ("v3", "v2")}  # of torch; any other: v2
+ENDINGS = {"linux": "so", "darwin": "dylib", "win32": "dll"}
+MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+TILE = 256  # voxels, as in lift.c
+HUGE_PAGE, ADVISED = 2 << 20, 14  # bytes; MADV_HUGEPAGE of Linux
+
+Strides = c_int64 * 5  # of image, class, outer rows, rows, voxels
+
+
+class Job(Structure):
+    """As in lift.c."""
+
+    _fields_ = (
+        [(name, c_int64) for name in ("images", "classes", "rows", "row", "between", "blocks", "per_image", "span",
+                                      "next", "thread", "softmax", "indexed", "region", "kept", "ignored", "ignoring",
+                                      "bad")]
+        + [(f"{name}_at", Strides) for name in ("logits", "target", "weight", "log_p", "upstream", "gradient")]
+        + [(name, c_void_p) for name in ("logits", "target", "weight", "sums", "log_p", "gradient", "upstream",
+                                         "of_sums", "room")]
+    )  # fmt: skip
+
+
+def names() -> list[str]:
+    """The files that would do on this machine, the fastest first."""
+    machine = MACHINES.get(platform.machine().lower(), "")
+    levels = ("",) if machine == "aarch64" else LEVELS.get(torch.backends.cpu.get_cpu_capability(), ("v2",))
+    ending = ENDINGS.get(sys.platform, "so")
+    return [f"lift-{sys.platform}-{machine}{level and '-'}{level}.{ending}" for level in levels]
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """None where there is no file for this machine, or it cannot be loaded."""
+    for name in names():
+        if (HOME / name).is_file():
+            try:
+                return ctypes.CDLL(str(HOME / name))
+            except OSError:
+                continue
+    return None
+
+
+def run(function: str, job: Job) -> None:
+    """By as many threads as torch has."""
+    found = library()
+    assert found is not None
+    work, threads = getattr(found, function), threads_of(job)
+    if threads == 1:
+        work(byref(job))
+    elif (team := _team()) is not None:
+        team(cast(work, c_void_p), c_void_p(addressof(job)), threads, 0)
+    else:
+        with ThreadPoolExecutor(threads) as pool:  # ctypes lets go of the interpreter
+            list(pool.map(work, [byref(job)] * threads))
+
+
+def threads_of(job: Job) -> int:
+    return max(1, min(torch.get_num_threads(), job.blocks))
+
+
+@cache
+def _team() -> Callable[..., None] | None:
+    """What starts a team of the OpenMP library that torch has loaded, so that there are no two that compete."""
+    if sys.platform != "linux":
+        return None
+    try:
+        loaded = {line.split(maxsplit=5)[5].strip() for line in open("/proc/self/maps") if "libgomp" in line}
+        start = ctypes.CDLL(min(loaded)).GOMP_parallel
+    except (OSError, ValueError, AttributeError):
+        return None
+    start.argtypes, start.restype = [c_void_p, c_void_p, ctypes.c_uint, ctypes.c_uint], None
+    return start
+
+
+def in_huge_pages(x: Tensor) -> Tensor:
+    """Asks Linux for large pages behind a new tensor: the faults of small ones take longer than the arithmetic."""
+    first = -(-x.data_ptr() // HUGE_PAGE) * HUGE_PAGE
+    room = x.data_ptr() + x.nbytes - first
+    if sys.platform == "linux" and room >= HUGE_PAGE and (advise := _madvise()) is not None:
+        advise(first, room, ADVISED)
+    return x
+
+
+@cache
+def _madvise() -> Callable[..., int] | None:
+    try:
+        advise = ctypes.CDLL(None).madvise
+    except (OSError, AttributeError):
+        return None
+    advise.argtypes = [c_void_p, ctypes.c_size_t, ctypes.c_int]
+    return advise
+
+
+__all__ = ["POINTER", "Job", "Strides", "in_huge_pages", "library", "run", "threads_of"]

@@ -1,0 +1,177 @@
+/* The region and the log-probability lift, streamed: softmax or sigmoid over logits, and three sums per image and class.
+
+   Logits are read in tiles that stay in cache: TILE voxels by all classes. Forward keeps sums, and the log-probability
+   of the truth where that is asked for; backward computes the softmax once more, and writes the gradient. No libm and no
+   thread library: any team of threads may call `lift_forward` and `lift_backward` with one job, each thread takes blocks
+   until none is left, and every block has sums of its own, so that the result is the same for any number of threads.
+
+   No -ffast-math: logits of -inf must have probability 0, and NaN must stay NaN. */
+
+#include <stdint.h>
+#include <string.h>
+
+#define TILE 256
+#define INLINE static inline __attribute__((always_inline))
+#define ALIGNED __attribute__((aligned(64)))
+
+typedef struct {
+    int64_t images, classes, rows, row, between;   /* an image is rows x row voxels; `between`: rows of an outer axis */
+    int64_t blocks, per_image, span;               /* blocks of `span` rows' worth of voxels; how many in an image */
+    int64_t next, thread;                          /* counters: the next block, the next thread */
+    int64_t softmax, indexed, region, kept;        /* what is asked; kept: log-probabilities */
+    int64_t ignored, ignoring, bad;                /* index left out, whether there is one; labels that are no class */
+    int64_t logits_at[5], target_at[5], weight_at[5], log_p_at[5], upstream_at[5], gradient_at[5];
+                                                   /* strides in elements: image, class, outer rows, rows, voxels */
+    const void *logits, *target, *weight;          /* weight: NULL, all count alike */
+    double *sums;                                  /* blocks x 4 x classes: TP, FP, FN, elements */
+    void *log_p, *gradient;
+    const void *upstream;                          /* of each log-probability */
+    const void *of_sums;                           /* images x 3 x classes: upstream of TP, FP, FN */
+    void *room;                                    /* a tile for each thread */
+} Job;
+
+/* float32 */
+
+INLINE float exp_float(float x) {                  /* Cody and Waite's reduction, then Cephes' polynomial */
+    float n = x * 1.44269504088896341f + 12582912.f;
+    int32_t i, bits;
+    memcpy(&i, &n, 4);
+    n -= 12582912.f;
+    float f = x - n * 0.693359375f, p = 1.9875691500e-4f, y;
+    f -= n * -2.12194440e-4f;
+    p = p * f + 1.3981999507e-3f;
+    p = p * f + 8.3334519073e-3f;
+    p = p * f + 4.1665795894e-2f;
+    p = p * f + 1.6666665459e-1f;
+    p = p * f + 5.0000001201e-1f;
+    p = p * (f * f) + f + 1.f;
+    memcpy(&bits, &p, 4);
+    bits += (int32_t)((uint32_t)i << 23);
+    memcpy(&y, &bits, 4);
+    y = x < -87.f ? 0.f : y;
+    return x == x ? y : x;
+}
+
+INLINE float log_float(float x) {                  /* of sums of exponentials: normal numbers of 1 and more, or NaN */
+    int32_t i;
+    memcpy(&i, &x, 4);
+    int32_t e = (i - 0x3f3504f3) >> 23;
+    i -= (int32_t)((uint32_t)e << 23);
+    float m, k = (float)e;
+    memcpy(&m, &i, 4);
+    float f = m - 1.f, z = f * f, p = 7.0376836292e-2f;
+    p = p * f - 1.1514610310e-1f;
+    p = p * f + 1.1676998740e-1f;
+    p = p * f - 1.2420140846e-1f;
+    p = p * f + 1.4249322787e-1f;
+    p = p * f - 1.6668057665e-1f;
+    p = p * f + 2.0000714765e-1f;
+    p = p * f - 2.4999993993e-1f;
+    p = p * f + 3.3333331174e-1f;
+    float y = f * z * p + k * -2.12194440e-4f - 0.5f * z;
+    y = f + y + k * 0.693359375f;
+    return x == x ? y : x;
+}
+
+/* float64 */
+
+INLINE double exp_double(double x) {               /* the same with Taylor's polynomial of degree 13 */
+    double n = x * 1.4426950408889634074 + 6755399441055744.0, y;
+    int64_t i, bits;
+    memcpy(&i, &n, 8);
+    n -= 6755399441055744.0;
+    double f = x - n * 6.93145751953125e-1, p = 1.6059043836821614599e-10;
+    f -= n * 1.42860682030941723212e-6;
+    p = p * f + 2.0876756987868098979e-9;
+    p = p * f + 2.5052108385441718775e-8;
+    p = p * f + 2.7557319223985890653e-7;
+    p = p * f + 2.7557319223985890653e-6;
+    p = p * f + 2.4801587301587301587e-5;
+    p = p * f + 1.9841269841269841270e-4;
+    p = p * f + 1.3888888888888888889e-3;
+    p = p * f + 8.3333333333333333333e-3;
+    p = p * f + 4.1666666666666666667e-2;
+    p = p * f + 1.6666666666666666667e-1;
+    p = p * f + 0.5;
+    p = p * (f * f) + f + 1.0;
+    memcpy(&bits, &p, 8);
+    bits += (int64_t)((uint64_t)i << 52);
+    memcpy(&y, &bits, 8);
+    y = x < -708.0 ? 0.0 : y;
+    return x == x ? y : x;
+}
+
+INLINE double log_double(double x) {               /* fdlibm's */
+    int64_t i;
+    memcpy(&i, &x, 8);
+    int64_t e = (i - 0x3fe6a09e667f3bcdLL) >> 52;
+    i -= (int64_t)((uint64_t)e << 52);
+    double m, k = (double)e;
+    memcpy(&m, &i, 8);
+    double f = m - 1.0, s = f / (2.0 + f), z = s * s, half = 0.5 * f * f, r = 1.479819860511658591e-1;
+    r = r * z + 1.531383769920937332e-1;
+    r = r * z + 1.818357216161805012e-1;
+    r = r * z + 2.222219843214978396e-1;
+    r = r * z + 2.857142874366239149e-1;
+    r = r * z + 3.999999999940941908e-1;
+    r = r * z + 6.666666666666735130e-1;
+    r = r * z;
+    double y = k * 6.93147180369123816490e-1 - ((half - (s * (half + r) + k * 1.90821492927058770002e-10)) - f);
+    return x == x ? y : x;
+}
+
+/* storage in 16 bits */
+
+INLINE float from_bfloat(uint16_t x) {
+    uint32_t bits = (uint32_t)x << 16;
+    float y;
+    memcpy(&y, &bits, 4);
+    return y;
+}
+
+INLINE uint16_t to_bfloat(float x) {               /* to nearest, ties to even */
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    return x == x ? (uint16_t)rounded : (uint16_t)0x7fc0;
+}
+
+#define SAME(x) (x)
+#define NAME_(name, type) name##_##type
+#define NAME(name, type) NAME_(name, type)
+
+#define KIND f32
+#define REAL float
+#define STORED float
+#define READ SAME
+#define WRITE SAME
+#define EXP exp_float
+#define LOG log_float
+#include "tiles.inc"
+
+#define KIND bf16
+#define REAL float
+#define STORED uint16_t
+#define READ from_bfloat
+#define WRITE to_bfloat
+#define EXP exp_float
+#define LOG log_float
+#include "tiles.inc"
+
+#define KIND f16
+#define REAL float
+#define STORED _Float16
+#define READ (float)
+#define WRITE (_Float16)
+#define EXP exp_float
+#define LOG log_float
+#include "tiles.inc"
+
+#define KIND f64
+#define REAL double
+#define STORED double
+#define READ SAME
+#define WRITE SAME
+#define EXP exp_double
+#define LOG log_double
+#include "tiles.inc"
