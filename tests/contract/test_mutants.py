@@ -475,8 +475,8 @@ REDUCED = [
     ),
     Mutant(
         "core/loss.py",
-        "weight * mean(loss.measure(prepared))",
-        "mean(loss.measure(prepared))",
+        "weight * loss.mean(prepared)",
+        "loss.mean(prepared)",
         "CrossEntropy() + 0.5 * Dice()",
         ORACLE,
     ),

@@ -43,10 +43,12 @@ class Loss(Value):
     background_first: ClassVar[bool] = False  # whether class 0, the background, counts otherwise than the others
     axis: ClassVar["Axis | None"] = None  # along which the formula is drawn; None: it has too many
     lifts: ClassVar[tuple[Lift, ...]]  # needs(), worked out when the loss is made; not a field
+    lifts_of_mean: ClassVar[tuple[Lift, ...]]  # needs_of_mean(), likewise
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._set("lifts", tuple(self.needs()))
+        self._set("lifts_of_mean", tuple(self.needs_of_mean()))
 
     def __call__(
         self,
@@ -73,8 +75,10 @@ class Loss(Value):
                 f"{self.label} is for evaluation only: its slope is zero or undefined, and teaches nothing;"
                 " train with a surrogate such as Logistic() or Hinge(), and evaluate with logits.detach()"
             )
-        more: dict[str, Any] = {"known": known} if known else {}  # which a loss that overrides `terms` may not take
-        return mean(self.terms(output, target, weight, ignore_index=ignore_index, **more))
+        if type(self).terms is not Loss.terms:
+            more: dict[str, Any] = {"known": known} if known else {}  # which it may not take
+            return mean(self.terms(output, target, weight, ignore_index=ignore_index, **more))
+        return self.mean(Prepared(Batch(output, target, weight, ignore_index, known), self.lifts_of_mean))
 
     def terms(
         self,
@@ -95,6 +99,14 @@ class Loss(Value):
     def needs(self) -> Sequence[Lift]:
         """The lifts that must be prepared before `measure`."""
         return ()
+
+    def mean(self, prepared: Prepared) -> Tensor:
+        """The weighted mean of the terms, where they are not asked for one by one."""
+        return mean(self.measure(prepared))
+
+    def needs_of_mean(self) -> Sequence[Lift]:
+        """The lifts that must be prepared before `mean`."""
+        return self.lifts
 
     @property
     def range(self) -> tuple[float, float]:
@@ -268,10 +280,10 @@ class Sum(Loss):
         return Sum(addends=tuple((weight, loss.asking(classes)) for weight, loss in self.addends))
 
     def needs(self) -> Sequence[Lift]:
-        return list(dict.fromkeys(lift for _, loss in self.addends for lift in loss.needs()))
+        return list(dict.fromkeys(lift for _, loss in self.addends for lift in loss.lifts_of_mean))
 
     def measure(self, prepared: Prepared) -> Terms:
-        total = sum(weight * mean(loss.measure(prepared)) for weight, loss in self.addends)
+        total = sum(weight * loss.mean(prepared) for weight, loss in self.addends)
         assert isinstance(total, Tensor)
         return Terms(total.reshape(1), torch.ones_like(total).reshape(1))
 

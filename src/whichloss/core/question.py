@@ -115,8 +115,8 @@ def points(batch: Batch) -> Points:
     if by_index and target.is_floating_point():
         raise UserError("class indices are integers, not floats: use target.long()")
     embeddings = output.float() if output.dtype.itemsize < 4 else output
-    weight = _weight(batch, embeddings).mean(1)
-    _check_weight(batch, weight)
+    weight = weight_of(batch, embeddings).mean(1)
+    check_weight(batch, weight)
     labels = target if by_index else target.squeeze(1)
     labels = labels if labels.is_floating_point() else labels.long()  # bytes equal -100 where they are 156
     if batch.ignore_index is not None:
@@ -129,9 +129,9 @@ def points(batch: Batch) -> Points:
 def ask(batch: Batch, classes: str) -> Question:
     """Apply the rule. `classes` is what the loss says: "auto", "exclusive" or "independent"."""
     output, target = batch.output, batch.target
-    exclusive = _is_exclusive(output, target, classes)
+    exclusive = is_exclusive(output, target, classes)
     logits = output.float() if output.dtype.itemsize < 4 else output
-    weight = _weight(batch, logits)
+    weight = weight_of(batch, logits)
     target = target.long() if target.ndim < output.ndim else target.to(logits.dtype)
     _check_values(batch, target, weight)
     if batch.ignore_index is not None:
@@ -151,7 +151,8 @@ def ask(batch: Batch, classes: str) -> Question:
     return Question(logits, target, weight, exclusive)
 
 
-def _is_exclusive(output: Tensor, target: Tensor, classes: str) -> bool:
+def is_exclusive(output: Tensor, target: Tensor, classes: str) -> bool:
+    """Whether one class of several is asked for, and not a yes/no per channel. Raises ShapeError."""
     if output.ndim < 2 or not output.is_floating_point():
         raise ShapeError(output, target)
     several = output.shape[1] > 1
@@ -173,7 +174,7 @@ def _check_values(batch: Batch, target: Tensor, weight: Tensor) -> None:
 
     On a GPU to look is to wait, so there an index out of range raises where it is used, or not at all.
     """
-    _check_weight(batch, weight)
+    check_weight(batch, weight)
     if torch.compiler.is_compiling() or target.device.type != "cpu":
         return
     if target.ndim == batch.output.ndim or not target.numel():
@@ -181,20 +182,28 @@ def _check_values(batch: Batch, target: Tensor, weight: Tensor) -> None:
     known = target if batch.ignore_index is None else target[target != batch.ignore_index]
     classes = batch.output.shape[1]
     if known.numel() and (int(known.min()) < 0 or int(known.max()) >= classes):
-        raise UserError(
-            f"the target holds indices from {int(known.min())} to {int(known.max())}, and the logits have {classes}"
-            f" classes, 0 to {classes - 1}; a label to be left out is named by ignore_index"
-        )
+        raise out_of_range(target, batch.ignore_index, classes)
 
 
-def _check_weight(batch: Batch, weight: Tensor) -> None:
+def out_of_range(target: Tensor, ignore_index: int | None, classes: int) -> UserError:
+    """What to say of indices of which some are no class."""
+    known = target if ignore_index is None else target[target != ignore_index]
+    return UserError(
+        f"the target holds indices from {int(known.min())} to {int(known.max())}, and the logits have {classes}"
+        f" classes, 0 to {classes - 1}; a label to be left out is named by ignore_index"
+    )
+
+
+def check_weight(batch: Batch, weight: Tensor) -> None:
+    """Raises UserError where one is below 0, if looking costs nothing: on a CPU, not compiled."""
     if torch.compiler.is_compiling() or weight.device.type != "cpu" or batch.weight is None or not weight.numel():
         return
     if not float(weight.detach().min()) >= 0:
         raise UserError(f"weights must be 0 or more; the smallest is {float(weight.detach().min()):g}")
 
 
-def _weight(batch: Batch, logits: Tensor) -> Tensor:
+def weight_of(batch: Batch, logits: Tensor) -> Tensor:
+    """The weight as (N, 1, *S) or (N, C, *S), in the type of these logits."""
     whole = (logits.shape[0], 1, *logits.shape[2:])
     if batch.weight is None:
         return logits.new_ones(()).expand(whole)

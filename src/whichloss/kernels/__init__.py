@@ -2,9 +2,11 @@
 
 from importlib.util import find_spec
 
-from whichloss.core.distance import fill
+from whichloss.core import distance, prepare
 
 from .euclidean import to_nearest
+from .fuse import fused
 
+prepare.fill(fused)
 if find_spec("scipy") is not None:
-    fill(to_nearest)
+    distance.fill(to_nearest)

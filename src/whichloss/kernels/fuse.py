@@ -1,66 +1,244 @@
-"""What is streamed instead of computed whole: the lifts that look at the logits of images on a CPU."""
+"""What is streamed instead of computed whole: the lifts that look at the logits of images and volumes.
 
-from collections.abc import Sequence
+Sums over voxels and log-probabilities are made in one pass by the compiled kernel; what it does not know, and all where
+it is missing, in blocks of plain torch; small batches, and what is no sum over voxels, by the plain formulas.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from whichloss.core import LikelihoodLoss, Prices
+from whichloss.core.errors import UserError
 from whichloss.core.lift import Lift
+from whichloss.core.lifts.averaged import Averaged
+from whichloss.core.lifts.four_sums import FourCounts, FourSums
 from whichloss.core.lifts.log_probability import Answers, LogProbability
+from whichloss.core.lifts.power_sums import ErrorCounts, ErrorSums, PowerSums
 from whichloss.core.lifts.region import Counts, RegionSums
-from whichloss.core.question import Batch, _check_weight, _is_exclusive, _weight
+from whichloss.core.question import Batch, check_weight, is_exclusive, weight_of
 
-from .streamed import KINDS, STORED, streamed
+from .blocks import Lifted, Softmax, in_blocks, summed
+from .library import library
+from .streamed import KINDS, STORED, real, streamed
+
+MODES = ("auto", "torch", "off")  # all there is; without the compiled kernel; plain formulas alone
+MODE = os.environ.get("WHICHLOSS_KERNELS", "auto")
+if MODE not in MODES:
+    raise UserError(f"WHICHLOSS_KERNELS is one of {', '.join(MODES)}, not {MODE!r}")
 
 LEAST = 1 << 15  # logits; of fewer the plain formula is as fast
+FEWEST = 4  # classes; of fewer the plain formula is faster than blocks of torch
+COMPILED = library() is not None
+ADDITIVE = (RegionSums, PowerSums, ErrorSums, FourSums)
 
 
 def fused(batch: Batch, needs: Sequence[Lift]) -> list[Any]:
     """What a streamed pass gives of each need; None where it gives nothing."""
     made: dict[Lift, Any] = {}
-    if _suits(batch):
+    if MODE != "off" and _suits(batch):
         for classes in dict.fromkeys(one.classes for one in needs):
-            made |= _stream(batch, classes, needs)
+            of_these = [one for one in needs if one.classes == classes]
+            if COMPILED and MODE == "auto":
+                made |= _stream(batch, classes, of_these)
+            made |= _in_blocks(batch, classes, [one for one in of_these if one not in made])
     return [made.get(one) for one in needs]
 
 
 def _suits(batch: Batch) -> bool:
-    output, others = batch.output, [one for one in (batch.target, batch.weight) if one is not None]
+    output, target, weight = batch.output, batch.target, batch.weight
+    others = [target] if weight is None else [target, weight]
     return (
         output.device.type == "cpu" and output.layout == torch.strided and output.dtype in KINDS
-        and 3 <= output.ndim <= 5 and output.numel() >= LEAST
+        and 3 <= output.ndim <= 5 and output.numel() >= max(LEAST, 1)
+        and (target.dtype in STORED or target.is_floating_point())
         and all(one.device.type == "cpu" and one.layout == torch.strided and not one.requires_grad for one in others)
+        and all(type(one) in (Tensor, torch.nn.Parameter) for one in (output, *others))
     )  # fmt: skip
 
 
+# by the compiled kernel
+
+
 def _stream(batch: Batch, classes: str, needs: Sequence[Lift]) -> dict[Lift, Any]:
-    """Sums and log-probabilities in one pass, as far as they are needed."""
-    output, target = batch.output, batch.target
-    sums, log_p = RegionSums(classes), LogProbability(classes)
-    exclusive, indexed = _is_exclusive(output, target, classes), target.ndim < output.ndim
-    wanted = [one for one in (sums, log_p) if one in needs and (one == sums or (exclusive and indexed))]
-    if not wanted or (indexed and target.dtype not in STORED):
+    """Sums and log-probabilities in one pass, as far as they are needed and known to the kernel.
+
+    A pass has one way to count errors and one focus; what asks for another has a pass of its own.
+    """
+    exclusive, indexed = is_exclusive(batch.output, batch.target, classes), batch.target.ndim < batch.output.ndim
+    regions = {_REGIONS.get(_without_classes(one)): one for one in needs}
+    regions = {name: one for name, one in regions.items() if name}
+    means = [one for one in needs if isinstance(one, Averaged) and isinstance(one.loss, LikelihoodLoss)]
+    if exclusive:  # which have no yes and no to be priced: the plain formula says so
+        means = [one for one in means if _prices(one.loss, None) is None]
+    else:
+        means = [one for one in means if one.loss.focus is not None]
+    curved = [one for one in means if exclusive and indexed and one.loss.focus != 0]
+    sums = [one for one in means if not exclusive or one.loss.focus == 0]
+    each = [one for one in needs if one == LogProbability(classes) and exclusive and indexed]
+    if not (regions or sums or curved or each):
         return {}
-    real = torch.float64 if output.dtype == torch.float64 else torch.float32
-    weight = None if batch.weight is None else _weight(batch, output.detach()).to(real)
-    if weight is not None:
-        _check_weight(batch, weight)
-    truth = target.unsqueeze(1) if indexed else target.to(real)
-    made = streamed(
-        output, truth.detach(), weight, batch.ignore_index, exclusive, sums in wanted, log_p in wanted
-    )
-    return {one: _counts(made[0]) if one == sums else _answers(made[1], truth, weight, batch) for one in wanted}
+    truth, weight = _as_the_kernel_reads(batch)
+    passes = partial(streamed, batch.output, truth, weight, batch.ignore_index, exclusive)
+    if not exclusive and any(_looks_at_prevalence(one.loss) for one in sums):
+        regions.setdefault("linear", RegionSums(classes))
+    focuses = list(dict.fromkeys(one.loss.focus for one in sums)) or [0.0]
+    made: dict[Lift, Any] = {}
+    names = list(regions) or ["none"]
+    likelihood = "each" if each or curved else "sum" if sums else "none"
+    for at in range(max(len(names), len(focuses))):
+        name = names[at] if at < len(names) else "none"
+        asked = likelihood if at < len(focuses) else "none"
+        focus = focuses[at] if at < len(focuses) else 0.0
+        found, of_truth = passes(name, asked, focus)
+        if name != "none":
+            made[regions[name]] = Counts(*found[:, :4].unbind(1))
+        made |= {one: found for one in sums if at < len(focuses) and one.loss.focus == focus}
+        if at == 0 and (each or curved):
+            made |= _of_each(batch, truth, weight, of_truth, each, curved, found)
+    counts = made.get(RegionSums(classes))
+    made |= {one: _mean_of_sums(one.loss, made[one], counts, exclusive) for one in sums}
+    return {one: result for one, result in made.items() if one in needs}
 
 
-def _counts(sums: Tensor) -> Counts:
-    return Counts(*sums.unbind(1))
+_REGIONS = {RegionSums(): "linear", RegionSums(squared=True): "squared", PowerSums(exponent=2.0): "power"}
 
 
-def _answers(log_p: Tensor, target: Tensor, weight: Tensor | None, batch: Batch) -> Answers:
-    one = log_p.new_ones(()).expand_as(log_p)
-    ignored = None if batch.ignore_index is None else target == batch.ignore_index
-    share = one if weight is None else weight
-    if share.shape[1] > 1:
-        share = share.gather(1, (target if ignored is None else torch.where(ignored, 0, target)).long())
-    return Answers(log_p, share if ignored is None else torch.where(ignored, 0.0, share), one, 0)
+def _without_classes(need: Lift) -> Lift | None:
+    return replace(need, classes="auto") if isinstance(need, RegionSums | PowerSums) else None
+
+
+def _of_each(
+    batch: Batch,
+    truth: Tensor,
+    weight: Tensor | None,
+    log_p: Tensor,
+    each: Sequence[Lift],
+    curved: Sequence[Averaged],
+    sums: Tensor,
+) -> dict[Lift, Any]:
+    """What is made of each log-probability."""
+    share = _share(batch, truth, weight)
+    made: dict[Lift, Any] = {one: _curved(one.loss, log_p, share) / _or_one(sums[:, 5].sum()) for one in curved}
+    if each:
+        one = log_p.new_ones(()).expand_as(log_p)
+        made[each[0]] = Answers(log_p, one if share is None else share, one, 0)
+    return made
+
+
+def _as_the_kernel_reads(batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """Target and weight as they are stored, where that is a type it knows, with an axis of classes."""
+    output, target, weight = batch.output, batch.target.detach(), batch.weight
+    truth = target.unsqueeze(1) if target.ndim < output.ndim else target
+    truth = truth if truth.dtype in STORED else truth.to(real(output))
+    if weight is None:
+        return truth, None
+    check_weight(batch, weight)
+    kind = weight.dtype if weight.dtype in STORED else real(output)
+    return truth, weight_of(batch, output.new_empty((), dtype=kind).expand(output.shape))
+
+
+def _mean_of_sums(loss: LikelihoodLoss, sums: Tensor, counts: Counts | None, exclusive: bool) -> Tensor:
+    """The mean of a loss that is a power of the error times -log p, from the sums of that."""
+    if exclusive:
+        return -sums[:, 4].sum() / _or_one(sums[:, 5].sum())
+    prices = _prices(loss, counts) or (1.0, 1.0)
+    yes, no = (one.flatten(1) if isinstance(one, Tensor) else one for one in prices)
+    return -(yes * sums[:, 4] + no * sums[:, 5]).sum() / _or_one(sums[:, 3].sum())
+
+
+def _curved(loss: LikelihoodLoss, log_p: Tensor, share: Tensor | None) -> Tensor:
+    """The sum of what elements cost, each times its share."""
+    least = loss.least(log_p.new_ones(()))
+    return summed(loss.formula if least is None else partial(_less, loss.formula, least), log_p, share)
+
+
+def _less(formula: Callable[[Tensor], Tensor], least: Tensor, x: Tensor) -> Tensor:
+    return formula(x) - least
+
+
+def _share(batch: Batch, target: Tensor, weight: Tensor | None) -> Tensor | None:
+    """The say of each voxel by the class that is its truth, (N, 1, *S); None: 1."""
+    index, kind = batch.ignore_index, torch.iinfo(target.dtype if target.dtype != torch.bool else torch.uint8)
+    ignored = target == index if index is not None and kind.min <= index <= kind.max else None
+    if weight is None:
+        return None if ignored is None else (~ignored).to(real(batch.output))
+    weight = weight.to(real(batch.output))
+    if weight.shape[1] > 1:
+        weight = weight.gather(1, (target if ignored is None else torch.where(ignored, 0, target)).long())
+    return weight if ignored is None else torch.where(ignored, 0.0, weight)
+
+
+class _Prevalence:
+    """Answers of a batch of which only counts are known."""
+
+    def __init__(self, counts: Counts | None) -> None:
+        self.counts, self.looked, self.yes = counts, False, 1
+
+    def prevalence(self, over: str) -> Tensor:
+        self.looked = True
+        if self.counts is None:
+            return torch.zeros(())
+        yes, total = self.counts.tp + self.counts.fn, self.counts.elements
+        if over == "batch":
+            yes, total = yes.sum(0, keepdim=True), total.sum(0, keepdim=True)
+        return (yes / _or_one(total)).detach()
+
+
+def _prices(loss: LikelihoodLoss, counts: Counts | None) -> Prices | None:
+    return loss.prices(_Prevalence(counts))  # type: ignore[arg-type]
+
+
+def _looks_at_prevalence(loss: LikelihoodLoss) -> bool:
+    seen = _Prevalence(None)
+    loss.prices(seen)  # type: ignore[arg-type]
+    return seen.looked
+
+
+def _or_one(total: Tensor) -> Tensor:
+    return torch.where(total > 0, total, 1.0)
+
+
+# in blocks of torch
+
+
+def _in_blocks(batch: Batch, classes: str, needs: Sequence[Lift]) -> dict[Lift, Any]:
+    """Sums over voxels, where that is worth it."""
+    output, target = batch.output, batch.target
+    if torch.compiler.is_compiling() or output.shape[1] < FEWEST:
+        return {}
+    made: dict[Lift, Any] = {}
+    additive = [one for one in needs if isinstance(one, ADDITIVE)]
+    means = [one for one in needs if isinstance(one, Averaged) and isinstance(one.loss, LikelihoodLoss)]
+    means = [one for one in means if not _looks_at_prevalence(one.loss)]
+    linear = [one for one in means if one.loss.focus == 0 and _prices(one.loss, None) is None]
+    region, shared = RegionSums(classes), batch.weight is None or batch.weight.ndim < output.ndim
+    if (
+        is_exclusive(output, target, classes)
+        and target.ndim < output.ndim
+        and shared
+        and (region in additive or linear)
+    ):
+        plain = [region, *linear[:1]]
+        parts = in_blocks(Softmax(bool(linear)), plain, batch)
+        made[region] = Counts(*parts[:4])
+        made |= {one: -parts[4].sum() / _or_one(parts[5].sum()) for one in linear}
+    rest = [one for one in (*additive, *means) if one not in made]
+    if rest:
+        parts = in_blocks(Lifted(rest), rest, batch)
+        for one in rest:
+            made[one], parts = _gathered(one, parts)
+    return {one: result for one, result in made.items() if one in needs}
+
+
+def _gathered(need: Lift, parts: list[Tensor]) -> tuple[Any, list[Tensor]]:
+    """What a lift gives, from its sums; and the sums of the others."""
+    if isinstance(need, Averaged):
+        return parts[0].sum() / _or_one(parts[1].sum()), parts[2:]
+    made = {FourSums: FourCounts, ErrorSums: ErrorCounts}.get(type(need), Counts)
+    return made(*parts[: len(made._fields)]), parts[len(made._fields) :]

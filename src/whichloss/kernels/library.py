@@ -5,7 +5,7 @@ import platform
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from ctypes import POINTER, Structure, addressof, byref, c_int64, c_void_p, cast
+from ctypes import Structure, addressof, byref, c_double, c_int64, c_void_p, cast
 from functools import cache
 from pathlib import Path
 
@@ -27,10 +27,11 @@ class Job(Structure):
 
     _fields_ = (
         [(name, c_int64) for name in ("images", "classes", "rows", "row", "between", "blocks", "per_image", "span",
-                                      "next", "thread", "softmax", "indexed", "region", "kept", "ignored", "ignoring",
-                                      "bad")]
-        + [(f"{name}_at", Strides) for name in ("logits", "target", "weight", "log_p", "upstream", "gradient")]
-        + [(name, c_void_p) for name in ("logits", "target", "weight", "sums", "log_p", "gradient", "upstream",
+                                      "next", "thread", "softmax", "indexed", "region", "likelihood", "target_as",
+                                      "weight_as", "ignored", "ignoring", "bad")]
+        + [(f"{name}_at", Strides) for name in ("logits", "target", "weight", "each", "upstream", "gradient")]
+        + [("focus", c_double), ("hit", c_double * 2), ("error", c_double * 2)]
+        + [(name, c_void_p) for name in ("logits", "target", "weight", "sums", "each", "gradient", "upstream",
                                          "of_sums", "room")]
     )  # fmt: skip
 
@@ -79,7 +80,8 @@ def _team() -> Callable[..., None] | None:
     if sys.platform != "linux":
         return None
     try:
-        loaded = {line.split(maxsplit=5)[5].strip() for line in open("/proc/self/maps") if "libgomp" in line}
+        maps = Path("/proc/self/maps").read_text().splitlines()
+        loaded = {line.split(maxsplit=5)[5] for line in maps if "libgomp" in line}
         start = ctypes.CDLL(min(loaded)).GOMP_parallel
     except (OSError, ValueError, AttributeError):
         return None
@@ -104,6 +106,3 @@ def _madvise() -> Callable[..., int] | None:
         return None
     advise.argtypes = [c_void_p, ctypes.c_size_t, ctypes.c_int]
     return advise
-
-
-__all__ = ["POINTER", "Job", "Strides", "in_huge_pages", "library", "run", "threads_of"]

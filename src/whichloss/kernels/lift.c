@@ -1,9 +1,10 @@
-/* The region and the log-probability lift, streamed: softmax or sigmoid over logits, and three sums per image and class.
+/* The region and the log-probability lift, streamed: softmax or sigmoid over logits, and six sums per image and class.
 
    Logits are read in tiles that stay in cache: TILE voxels by all classes. Forward keeps sums, and the log-probability
-   of the truth where that is asked for; backward computes the softmax once more, and writes the gradient. No libm and no
-   thread library: any team of threads may call `lift_forward` and `lift_backward` with one job, each thread takes blocks
-   until none is left, and every block has sums of its own, so that the result is the same for any number of threads.
+   of the truth where that of each voxel is asked for; backward computes the softmax once more, and writes the gradient.
+   No libm and no thread library: any team of threads may call `lift_forward` and `lift_backward` with one job, each
+   thread takes blocks until none is left, and every block has sums of its own, so that the result is the same for any
+   number of threads.
 
    No -ffast-math: logits of -inf must have probability 0, and NaN must stay NaN. */
 
@@ -11,22 +12,31 @@
 #include <string.h>
 
 #define TILE 256
+#define ROWS 6                                     /* of sums: TP, FP, FN, elements, and two of log-probabilities */
 #define INLINE static inline __attribute__((always_inline))
+#define APART static __attribute__((noinline)) /* called once a tile: what is inlined everywhere compiles for a minute */
 #define ALIGNED __attribute__((aligned(64)))
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
 
 typedef struct {
     int64_t images, classes, rows, row, between;   /* an image is rows x row voxels; `between`: rows of an outer axis */
-    int64_t blocks, per_image, span;               /* blocks of `span` rows' worth of voxels; how many in an image */
+    int64_t blocks, per_image, span;               /* blocks of `span` voxels; how many in an image */
     int64_t next, thread;                          /* counters: the next block, the next thread */
-    int64_t softmax, indexed, region, kept;        /* what is asked; kept: log-probabilities */
+    int64_t softmax, indexed, region, likelihood;  /* likelihood: 0 not asked for, 1 its sums, 2 that of each voxel too */
+    int64_t target_as, weight_as;                  /* how numbers are stored: 0 as what is computed with, see `row` */
     int64_t ignored, ignoring, bad;                /* index left out, whether there is one; labels that are no class */
-    int64_t logits_at[5], target_at[5], weight_at[5], log_p_at[5], upstream_at[5], gradient_at[5];
+    int64_t logits_at[5], target_at[5], weight_at[5], each_at[5], upstream_at[5], gradient_at[5];
                                                    /* strides in elements: image, class, outer rows, rows, voxels */
+    double focus, hit[2], error[2];                /* see `power` and `bend` */
     const void *logits, *target, *weight;          /* weight: NULL, all count alike */
-    double *sums;                                  /* blocks x 4 x classes: TP, FP, FN, elements */
-    void *log_p, *gradient;
-    const void *upstream;                          /* of each log-probability */
-    const void *of_sums;                           /* images x 3 x classes: upstream of TP, FP, FN */
+    double *sums;                                  /* blocks x ROWS x classes */
+    void *each, *gradient;                         /* each: the log-probability of the truth */
+    const void *upstream;                          /* of `each` */
+    const void *of_sums;                           /* images x ROWS x classes: upstream of the sums */
     void *room;                                    /* a tile for each thread */
 } Job;
 
@@ -136,6 +146,30 @@ INLINE uint16_t to_bfloat(float x) {               /* to nearest, ties to even *
     return x == x ? (uint16_t)rounded : (uint16_t)0x7fc0;
 }
 
+INLINE float from_half(uint16_t x) {               /* its exponent is 112 less than that of a float with the same bits */
+    uint32_t bits = (uint32_t)(x & 0x7fff) << 13, sign = (uint32_t)(x & 0x8000) << 16;
+    float y;
+    memcpy(&y, &bits, 4);
+    y *= 0x1p112f;
+    memcpy(&bits, &y, 4);
+    bits = (x & 0x7c00) == 0x7c00 ? bits | 0x7f800000 : bits;
+    bits |= sign;
+    memcpy(&y, &bits, 4);
+    return y;
+}
+
+INLINE uint16_t to_half(float x) {                 /* to nearest, ties to even; beyond 65504 to infinity */
+    uint32_t bits, sign;
+    memcpy(&bits, &x, 4);
+    sign = bits >> 16 & 0x8000;
+    float y = x * 0x1p-112f;
+    memcpy(&bits, &y, 4);
+    bits &= 0x7fffffff;
+    bits = (bits + 0xfff + ((bits >> 13) & 1)) >> 13;
+    bits = bits > 0x7c00 ? 0x7c00 : bits;
+    return (uint16_t)(sign | (x == x ? bits : 0x7e00));
+}
+
 #define SAME(x) (x)
 #define NAME_(name, type) name##_##type
 #define NAME(name, type) NAME_(name, type)
@@ -160,9 +194,9 @@ INLINE uint16_t to_bfloat(float x) {               /* to nearest, ties to even *
 
 #define KIND f16
 #define REAL float
-#define STORED _Float16
-#define READ (float)
-#define WRITE (_Float16)
+#define STORED uint16_t
+#define READ from_half
+#define WRITE to_half
 #define EXP exp_float
 #define LOG log_float
 #include "tiles.inc"

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..fields import choice
 from ..lift import Lift
+from ..lifts.averaged import Averaged
 from ..lifts.log_probability import Answers, LogProbability
 from ..loss import Axis, Loss
 from ..prepare import Prepared
@@ -35,8 +36,22 @@ class LikelihoodLoss(Loss):
         """What no prediction could save on an answer of this proportion in the truth; None: nothing is taken off."""
         return None
 
+    @property
+    def focus(self) -> float | None:
+        """Gamma, where the formula is -(1 - p)^gamma log p, which kernels know by this number; None: it is another."""
+        return None
+
     def needs(self) -> Sequence[Lift]:
         return (LogProbability(self.classes),)
+
+    def needs_of_mean(self) -> Sequence[Lift]:
+        # who measures in a way of one's own may look at all elements together
+        return (Averaged(self.classes, self),) if type(self).measure is LikelihoodLoss.measure else self.lifts
+
+    def mean(self, prepared: Prepared) -> Tensor:
+        if self.lifts_of_mean == self.lifts:
+            return super().mean(prepared)
+        return prepared[self.lifts_of_mean[0]]
 
     def measure(self, prepared: Prepared) -> Terms:
         answers: Answers = prepared[self.lifts[0]]

@@ -40,6 +40,12 @@ class PresetLoss(Loss):
         value, weight = self.means.measure(prepared)
         return Terms(value + self.offset, weight)
 
+    def needs_of_mean(self) -> Sequence[Lift]:
+        return self.lifts if self.offset else self.means.lifts_of_mean
+
+    def mean(self, prepared: Prepared) -> Tensor:
+        return super().mean(prepared) if self.offset else self.means.mean(prepared)
+
     @property
     def reach(self) -> Reach:
         return self.means.reach

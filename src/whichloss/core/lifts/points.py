@@ -1,5 +1,6 @@
 """Embeddings as points: their distances, their triplets, and how similar each is to the others."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,10 +12,13 @@ from ..lift import Lift
 from ..question import Batch, Points, points
 
 
+ALL = slice(None)
+
+
 class Compared(NamedTuple):
     """What an embedding formula sees.
 
-    seen:  the arguments of the formula, each (M, Q): Q comparisons of each of the M cases.
+    seen:  the arguments of the formula, each (M, Q): Q comparisons of each of the M cases, or of some of them.
     share: (M, Q), the say of each; 0 where there is nothing to compare.
     """
 
@@ -24,9 +28,20 @@ class Compared(NamedTuple):
 
 @dataclass(frozen=True)
 class PointLift(Lift):
-    """A lift of embeddings, which may first be brought to length 1."""
+    """A lift of embeddings, which may first be brought to length 1. Each case is compared with all by itself."""
 
     normalize: bool = True
+
+    def __call__(self, batch: Batch) -> Compared:
+        return self.compare(self.points(batch), ALL)
+
+    @abstractmethod
+    def compare(self, cases: Points, rows: slice) -> Compared:
+        """Some of the cases with all."""
+
+    def comparisons(self, cases: int) -> int:
+        """How many numbers are made on the way for each of so many cases."""
+        return cases
 
     def points(self, batch: Batch) -> Points:
         cases = points(batch)
@@ -37,10 +52,9 @@ class PointLift(Lift):
 class Pairs(PointLift):
     """The distance of each case to each other, and whether both are of one class (1) or not (0)."""
 
-    def __call__(self, batch: Batch) -> Compared:
-        cases = self.points(batch)
-        share = (cases.weight.unsqueeze(1) * cases.weight).masked_fill(_self(cases), 0.0)
-        return Compared((_distances(cases), _same(cases).to(share)), share)
+    def compare(self, cases: Points, rows: slice) -> Compared:
+        share = (cases.weight[rows].unsqueeze(1) * cases.weight).masked_fill(_self(cases, rows), 0.0)
+        return Compared((_distances(cases, rows), _same(cases, rows).to(share)), share)
 
 
 @dataclass(frozen=True)
@@ -55,22 +69,25 @@ class Triplets(PointLift):
     mining: str = "hardest"
     margin: float = 0.0  # only for "violating"
 
-    def __call__(self, batch: Batch) -> Compared:
-        cases = self.points(batch)
-        distance = _distances(cases)
-        friends, others = _friends_and_strangers(cases)
+    def compare(self, cases: Points, rows: slice) -> Compared:
+        weight = cases.weight[rows]
+        distance = _distances(cases, rows)
+        friends, others = _friends_and_strangers(cases, rows)
         if self.mining == "hardest" and len(distance):  # the farthest of none is an error
             farthest = distance.masked_fill(~friends, -torch.inf).amax(1)
             nearest = distance.masked_fill(~others, torch.inf).amin(1)
             has_both = friends.any(1) & others.any(1)
             gap = torch.where(has_both, farthest, 0.0) - torch.where(has_both, nearest, 0.0)
-            return Compared((gap.unsqueeze(1),), (cases.weight * has_both).unsqueeze(1))
+            return Compared((gap.unsqueeze(1),), (weight * has_both).unsqueeze(1))
         gap = distance.unsqueeze(2) - distance.unsqueeze(1)  # anchor, friend, other
         friends, others = friends * cases.weight, others * cases.weight
-        share = cases.weight[:, None, None] * friends.unsqueeze(2) * others.unsqueeze(1)
+        share = weight[:, None, None] * friends.unsqueeze(2) * others.unsqueeze(1)
         if self.mining == "violating":
             share = torch.where(gap.detach() > -self.margin, share, 0.0)
         return Compared((gap.flatten(1),), share.flatten(1))
+
+    def comparisons(self, cases: int) -> int:
+        return cases if self.mining == "hardest" else cases * cases
 
 
 @dataclass(frozen=True)
@@ -82,14 +99,13 @@ class Similarities(PointLift):
 
     temperature: float = 0.1
 
-    def __call__(self, batch: Batch) -> Compared:
-        cases = self.points(batch)
-        others = ~_self(cases) & (cases.weight > 0)
-        similarity = (_similarities(cases) / self.temperature).masked_fill(~others, -torch.inf)
+    def compare(self, cases: Points, rows: slice) -> Compared:
+        others = ~_self(cases, rows) & (cases.weight > 0)
+        similarity = (_similarities(cases, rows) / self.temperature).masked_fill(~others, -torch.inf)
         similarity = torch.where(others.any(1, keepdim=True), similarity, 0.0)  # alone: no softmax of nothing
-        friends = (_same(cases) & others) * cases.weight
+        friends = (_same(cases, rows) & others) * cases.weight
         total = friends.sum(1, keepdim=True)
-        share = cases.weight.unsqueeze(1) * friends / torch.where(total > 0, total, 1.0)
+        share = cases.weight[rows].unsqueeze(1) * friends / torch.where(total > 0, total, 1.0)
         log_p = similarity.log_softmax(1)
         return Compared((torch.where(share > 0, log_p, -1.0),), share)
 
@@ -103,12 +119,11 @@ class PositivePairs(PointLift):
 
     temperature: float = 0.1
 
-    def __call__(self, batch: Batch) -> Compared:
-        cases = self.points(batch)
-        friends, strangers = _friends_and_strangers(cases)
-        similarity = _similarities(cases) / self.temperature
+    def compare(self, cases: Points, rows: slice) -> Compared:
+        friends, strangers = _friends_and_strangers(cases, rows)
+        similarity = _similarities(cases, rows) / self.temperature
         log_p = F.logsigmoid(similarity - _logsumexp(similarity, strangers))
-        share = friends * strangers.any(1, keepdim=True) * cases.weight.unsqueeze(1) * cases.weight
+        share = friends * strangers.any(1, keepdim=True) * cases.weight[rows].unsqueeze(1) * cases.weight
         return Compared((torch.where(share > 0, log_p, -1.0),), share)
 
 
@@ -123,13 +138,12 @@ class Crowds(PointLift):
     strangers: float = 50.0  # and what an excess is
     threshold: float = 0.5
 
-    def __call__(self, batch: Batch) -> Compared:
-        cases = self.points(batch)
-        excess = _similarities(cases) - self.threshold
-        friends, strangers = _friends_and_strangers(cases)
+    def compare(self, cases: Points, rows: slice) -> Compared:
+        excess = _similarities(cases, rows) - self.threshold
+        friends, strangers = _friends_and_strangers(cases, rows)
         missing, crowding = _logsumexp(-self.friends * excess, friends), _logsumexp(self.strangers * excess, strangers)
         compared = (friends | strangers).any(1, keepdim=True)
-        return Compared((missing, crowding), compared * cases.weight.unsqueeze(1))
+        return Compared((missing, crowding), compared * cases.weight[rows].unsqueeze(1))
 
 
 def unit(x: Tensor) -> Tensor:
@@ -141,15 +155,15 @@ def unit(x: Tensor) -> Tensor:
     return torch.where(away, x / torch.where(away, length, 1.0), 0.0)
 
 
-def _distances(cases: Points) -> Tensor:
+def _distances(cases: Points, rows: slice) -> Tensor:
     # differences, not products: |a|^2 + |b|^2 - 2ab would lose small distances to cancellation. It has no second
     # derivative; differences written out would, and take as much memory again for every dimension.
-    return torch.cdist(cases.embeddings, cases.embeddings, compute_mode="donot_use_mm_for_euclid_dist")
+    return torch.cdist(cases.embeddings[rows], cases.embeddings, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def _similarities(cases: Points) -> Tensor:
+def _similarities(cases: Points, rows: slice) -> Tensor:
     with torch.autocast(cases.embeddings.device.type, enabled=False):  # it would round similarities to 0.004
-        return cases.embeddings @ cases.embeddings.T
+        return cases.embeddings[rows] @ cases.embeddings.T
 
 
 def _logsumexp(x: Tensor, chosen: Tensor) -> Tensor:
@@ -159,15 +173,16 @@ def _logsumexp(x: Tensor, chosen: Tensor) -> Tensor:
     return torch.where(some, found, -torch.inf)
 
 
-def _friends_and_strangers(cases: Points) -> tuple[Tensor, Tensor]:
+def _friends_and_strangers(cases: Points, rows: slice) -> tuple[Tensor, Tensor]:
     """Which others, of those that have a say, are of a case's class, and which are not."""
-    same, said = _same(cases), cases.weight > 0
-    return same & ~_self(cases) & said, ~same & said
+    same, said = _same(cases, rows), cases.weight > 0
+    return same & ~_self(cases, rows) & said, ~same & said
 
 
-def _same(cases: Points) -> Tensor:
-    return cases.labels.unsqueeze(1) == cases.labels
+def _same(cases: Points, rows: slice) -> Tensor:
+    return cases.labels[rows].unsqueeze(1) == cases.labels
 
 
-def _self(cases: Points) -> Tensor:
-    return torch.eye(len(cases.labels), dtype=torch.bool, device=cases.labels.device)
+def _self(cases: Points, rows: slice) -> Tensor:
+    index = torch.arange(len(cases.labels), device=cases.labels.device)
+    return index[rows].unsqueeze(1) == index

@@ -49,6 +49,10 @@ class BalancedCrossEntropy(LikelihoodLoss):
         return -log_p
 
     @property
+    def focus(self) -> float:
+        return 0.0
+
+    @property
     def reach(self) -> Reach:
         return "batch" if self.over == "batch" else "image"
 

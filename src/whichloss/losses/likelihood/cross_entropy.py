@@ -42,5 +42,9 @@ class CrossEntropy(LikelihoodLoss):
     def formula(self, log_p: Tensor) -> Tensor:
         return -log_p
 
+    @property
+    def focus(self) -> float:
+        return 0.0
+
     def prices(self, answers: Answers) -> Prices | None:
         return None if self.positive_weight == 1 else (self.positive_weight, 1.0)

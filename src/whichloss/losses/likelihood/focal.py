@@ -48,6 +48,10 @@ class Focal(LikelihoodLoss):
     def formula(self, log_p: Tensor) -> Tensor:
         return -modulation(log_p, self.gamma) * log_p
 
+    @property
+    def focus(self) -> float:
+        return self.gamma
+
     def prices(self, answers: Answers) -> Prices | None:
         return None if self.alpha is None else (self.alpha, 1 - self.alpha)
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whichloss.core import Card, FieldError, UserError, WrapperLoss, numbers, parse
+from whichloss.core.lift import Lift
 from whichloss.core.loss import Known
 from whichloss.core.prepare import Prepared
 from whichloss.core.terms import Terms
@@ -57,6 +58,12 @@ class DeepSupervision(WrapperLoss):
 
     def measure(self, prepared: Prepared) -> Terms:
         return self.loss.measure(prepared)
+
+    def needs_of_mean(self) -> Sequence[Lift]:
+        return self.loss.lifts_of_mean
+
+    def mean(self, prepared: Prepared) -> Tensor:
+        return self.loss.mean(prepared)
 
     def __call__(
         self,

@@ -70,8 +70,16 @@ class LabelSmoothing(WrapperLoss):
         return ()  # the inner loss sees another target, so that it shares nothing with those beside it
 
     def measure(self, prepared: Prepared) -> Terms:
-        sharp = prepared.batch.question(getattr(next(self.leaves()), "classes", "auto"))
+        loss, batch = self._softened(prepared.batch)
+        return loss.measure(Prepared(batch, loss.lifts))
+
+    def mean(self, prepared: Prepared) -> Tensor:
+        loss, batch = self._softened(prepared.batch)
+        return loss.mean(Prepared(batch, loss.lifts_of_mean))
+
+    def _softened(self, batch: Batch) -> tuple[Loss, Batch]:
+        sharp = batch.question(getattr(next(self.leaves()), "classes", "auto"))
         answers = sharp.logits.shape[1] if sharp.exclusive else 2
         target = (1 - self.share) * sharp.proportions + self.share / answers
         loss = self.asked["exclusive" if sharp.exclusive else "independent"]
-        return loss.measure(Prepared(Batch(sharp.logits, target, sharp.weight.expand_as(target)), loss.lifts))
+        return loss, Batch(sharp.logits, target, sharp.weight.expand_as(target))
