@@ -1,5 +1,7 @@
 """Every promise for every loss: those of the registry as they show themselves, and what can be made of them."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from whichloss import parse, registry
@@ -76,6 +78,14 @@ LOSSES = [
         ],
     ),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _whatever_the_size(monkeypatch):
+    """The kernels, where there are any, take small batches too; `plain()` within a promise is what they are held to."""
+    if find_spec("whichloss.kernels"):
+        monkeypatch.setattr("whichloss.kernels.fuse.LEAST", 0)
+        monkeypatch.setattr("whichloss.kernels.fuse.FEWEST", 1)
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)

@@ -46,7 +46,7 @@ def examine() -> Exit:
         print("ok       C++ compiler found: torch.compile works on the CPU")
     else:
         print("note     no C++ compiler: torch.compile needs one on a CPU")
-    print("note     losses run as plain torch: no fused kernels in this version")
+    _kernels()
     if _version("torchvision") and not _imports("torchvision"):
         print(
             "WARNING  torchvision is installed and does not import beside this torch; torchmetrics, lightning and timm"
@@ -71,6 +71,23 @@ def _devices() -> None:
     print(f"ok       {cores()} cores: studies use {workers} workers of {threads} threads on {devices[0]}")
     if not torch.cuda.is_available():
         print("note     no CUDA device: studies run on the CPU")
+
+
+def _kernels() -> None:
+    try:
+        from whichloss.core.prepare import in_effect
+    except ImportError:  # torch is broken, which is said above
+        return
+    how = in_effect()
+    if how.startswith("compiled"):
+        print(f"ok       losses of images and volumes run through kernels: {how}")
+    elif os.environ.get("WHICHLOSS_KERNELS", "auto") != "auto":
+        print(f"note     losses run as {how}, as WHICHLOSS_KERNELS asks")
+    else:
+        print(
+            f"note     losses run as {how}: there are no compiled kernels for this machine, which are several times"
+            " faster\n         mend: install a C compiler, or pip install ziglang, and install whichloss again"
+        )
 
 
 def _imports(name: str) -> bool:

@@ -12,7 +12,7 @@ from .card import Card
 from .errors import FieldError, UserError, in_words
 from .fields import real
 from .lift import Lift
-from .prepare import Prepared
+from .prepare import Prepared, ready
 from .question import Batch
 from .task import CLASSES, Kind, Task
 from .terms import Terms, mean
@@ -47,6 +47,7 @@ class Loss(Value):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        ready()
         self._set("lifts", tuple(self.needs()))
         self._set("lifts_of_mean", tuple(self.needs_of_mean()))
 

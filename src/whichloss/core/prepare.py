@@ -4,6 +4,7 @@ A loss names its needs as lifts. The plain lifts are the truth; `kernels` may pu
 takes the batch and all needs together and gives what it can (None for what it declines).
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,9 @@ from .question import Batch
 
 Fused = Callable[[Batch, Sequence[Lift]], Sequence[Any]]
 _fused: Fused | None = None
+_name = "plain"
 _plain = False
+_ready = False
 
 
 class Prepared:
@@ -34,10 +37,26 @@ class Prepared:
         return next(made for need, made in zip(self._needs, self._made, strict=True) if need == lift)
 
 
-def fill(fused: Fused | None) -> None:
-    """Say how lifts are prepared faster. The hook for `kernels`."""
-    global _fused
-    _fused = fused
+def fill(fused: Fused | None, name: str = "plain") -> None:
+    """Say how lifts are prepared faster, and what that is called. The hook for `kernels`."""
+    global _fused, _name
+    _fused, _name = fused, name
+
+
+def in_effect() -> str:
+    """How lifts are prepared: the kernels' name for it, or "plain"."""
+    ready()
+    return _name
+
+
+def ready() -> None:
+    """Have the package above us load the kernels, once: when the first loss is made, since no compiler may see it."""
+    global _ready
+    if not _ready:
+        _ready = True
+        load = getattr(sys.modules[__name__.partition(".")[0]], "_load", None)
+        if load is not None:
+            load()
 
 
 @contextmanager

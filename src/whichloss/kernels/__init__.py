@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from whichloss.core import distance, prepare
 
 from .euclidean import to_nearest
-from .fuse import fused
+from .fuse import NAME, fused
 
-prepare.fill(fused)
+prepare.fill(fused, NAME)
 if find_spec("scipy") is not None:
     distance.fill(to_nearest)

@@ -60,9 +60,9 @@ def _sums(need: Lift, block: Batch) -> Sequence[Tensor]:
 
 
 class Softmax(Piece):
-    """Region sums of exclusive classes, and the sum of log-probabilities, of class indices, without one-hot targets.
+    """Region sums of exclusive classes, and the sum of -log p, of class indices, without one-hot targets.
 
-    Gives TP, FP, FN, elements (1, C); and, with `likelihood`, the sums of w log p and of w, (1, 1).
+    Gives TP, FP, FN, elements (1, C); and, with `likelihood`, the sums of -w log p and of w, (1, 1).
     """
 
     def __init__(self, likelihood: bool) -> None:
@@ -78,7 +78,7 @@ class Softmax(Piece):
         more = []
         if self.likelihood:
             log_p = logits.gather(0, truth).squeeze(0) - logits.amax(0) + p.amax(0).log()
-            more = [(log_p if weight is None else weight * log_p).sum(), total]
+            more = [-(log_p if weight is None else weight * log_p).sum(), total]
         p.scatter_(0, truth, 0.0)
         wrong = p.sum(1) if weight is None else p @ weight
         parts = [sums[0], wrong, sums[1], total.expand(len(p)), *(part.reshape(1) for part in more)]
@@ -93,7 +93,7 @@ class Softmax(Piece):
         mean = of_fp @ p + right
         if self.likelihood:
             said = upstream[4].reshape(())
-            mean, right = mean + said, right + said
+            mean, right = mean - said, right - said
         p *= of_fp.unsqueeze(1) - mean
         p.scatter_add_(0, truth, right.unsqueeze(0))
         if weight is not None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from whichloss.core.lifts.region import Counts, RegionSums
 from whichloss.core.question import Batch, check_weight, is_exclusive, weight_of
 
 from .blocks import Lifted, Softmax, in_blocks, summed
-from .library import library
+from .library import found, library
 from .streamed import KINDS, STORED, real, streamed
 
 MODES = ("auto", "torch", "off")  # all there is; without the compiled kernel; plain formulas alone
@@ -34,7 +35,8 @@ if MODE not in MODES:
 
 LEAST = 1 << 15  # logits; of fewer the plain formula is as fast
 FEWEST = 4  # classes; of fewer the plain formula is faster than blocks of torch
-COMPILED = library() is not None
+COMPILED = MODE == "auto" and library() is not None
+NAME = f"compiled ({found()})" if COMPILED else "plain" if MODE == "off" else "torch in blocks"
 ADDITIVE = (RegionSums, PowerSums, ErrorSums, FourSums)
 
 
@@ -44,7 +46,7 @@ def fused(batch: Batch, needs: Sequence[Lift]) -> list[Any]:
     if MODE != "off" and _suits(batch):
         for classes in dict.fromkeys(one.classes for one in needs):
             of_these = [one for one in needs if one.classes == classes]
-            if COMPILED and MODE == "auto":
+            if COMPILED:
                 made |= _stream(batch, classes, of_these)
             made |= _in_blocks(batch, classes, [one for one in of_these if one not in made])
     return [made.get(one) for one in needs]
@@ -83,23 +85,23 @@ def _stream(batch: Batch, classes: str, needs: Sequence[Lift]) -> dict[Lift, Any
     each = [one for one in needs if one == LogProbability(classes) and exclusive and indexed]
     if not (regions or sums or curved or each):
         return {}
-    truth, weight = _as_the_kernel_reads(batch)
-    passes = partial(streamed, batch.output, truth, weight, batch.ignore_index, exclusive)
     if not exclusive and any(_looks_at_prevalence(one.loss) for one in sums):
         regions.setdefault("linear", RegionSums(classes))
     focuses = list(dict.fromkeys(one.loss.focus for one in sums)) or [0.0]
-    made: dict[Lift, Any] = {}
-    names = list(regions) or ["none"]
     likelihood = "each" if each or curved else "sum" if sums else "none"
-    for at in range(max(len(names), len(focuses))):
-        name = names[at] if at < len(names) else "none"
-        asked = likelihood if at < len(focuses) else "none"
-        focus = focuses[at] if at < len(focuses) else 0.0
-        found, of_truth = passes(name, asked, focus)
-        if name != "none":
+    passes = list(zip_longest(regions or ["none"], focuses))
+    truth, weight = _as_the_kernel_reads(batch)
+    output = batch.output if len(passes) == 1 else batch.output.to(real(batch.output))  # whose gradients are added up
+    made: dict[Lift, Any] = {}
+    for name, focus in passes:
+        asked = "none" if focus is None else likelihood
+        found, of_truth = streamed(
+            output, truth, weight, batch.ignore_index, exclusive, name or "none", asked, focus or 0.0
+        )
+        if name in regions:
             made[regions[name]] = Counts(*found[:, :4].unbind(1))
-        made |= {one: found for one in sums if at < len(focuses) and one.loss.focus == focus}
-        if at == 0 and (each or curved):
+        made |= {one: found for one in sums if one.loss.focus == focus}
+        if asked == "each":
             made |= _of_each(batch, truth, weight, of_truth, each, curved, found)
     counts = made.get(RegionSums(classes))
     made |= {one: _mean_of_sums(one.loss, made[one], counts, exclusive) for one in sums}
@@ -212,6 +214,8 @@ def _in_blocks(batch: Batch, classes: str, needs: Sequence[Lift]) -> dict[Lift, 
     output, target = batch.output, batch.target
     if torch.compiler.is_compiling() or output.shape[1] < FEWEST:
         return {}
+    if batch.weight is not None:
+        check_weight(batch, batch.weight)
     made: dict[Lift, Any] = {}
     additive = [one for one in needs if isinstance(one, ADDITIVE)]
     means = [one for one in needs if isinstance(one, Averaged) and isinstance(one.loss, LikelihoodLoss)]
@@ -227,7 +231,7 @@ def _in_blocks(batch: Batch, classes: str, needs: Sequence[Lift]) -> dict[Lift, 
         plain = [region, *linear[:1]]
         parts = in_blocks(Softmax(bool(linear)), plain, batch)
         made[region] = Counts(*parts[:4])
-        made |= {one: -parts[4].sum() / _or_one(parts[5].sum()) for one in linear}
+        made |= {one: parts[4].sum() / _or_one(parts[5].sum()) for one in linear}
     rest = [one for one in (*additive, *means) if one not in made]
     if rest:
         parts = in_blocks(Lifted(rest), rest, batch)

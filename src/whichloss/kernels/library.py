@@ -5,7 +5,7 @@ import platform
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from ctypes import Structure, addressof, byref, c_double, c_int64, c_void_p, cast
+from ctypes import Structure, addressof, byref, c_double, c_int64, c_void_p, cast, sizeof
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +16,7 @@ HOME = Path(__file__).parent / "compiled"
 LEVELS = {"AVX512": ("v4", "v3", "v2"), "AVX2": ("v3", "v2")}  # of torch; any other: v2
 ENDINGS = {"linux": "so", "darwin": "dylib", "win32": "dll"}
 MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+VERSION = 1  # as in lift.c: raised when the meaning of a job changes, but not its size
 TILE = 256  # voxels, as in lift.c
 HUGE_PAGE, ADVISED = 2 << 20, 14  # bytes; MADV_HUGEPAGE of Linux
 
@@ -47,20 +48,29 @@ def names() -> list[str]:
 @cache
 def library() -> ctypes.CDLL | None:
     """None where there is no file for this machine, or it cannot be loaded."""
-    for name in names():
-        if (HOME / name).is_file():
-            try:
-                return ctypes.CDLL(str(HOME / name))
-            except OSError:
-                continue
-    return None
+    return next((made for name in names() if (made := _load(HOME / name)) is not None), None)
+
+
+def found() -> str:
+    """The name of the library's file, without its ending; empty where there is none."""
+    made = library()
+    return "" if made is None else Path(made._name).stem
+
+
+def _load(file: Path) -> ctypes.CDLL | None:
+    if not file.is_file():
+        return None
+    try:
+        made = ctypes.CDLL(str(file))
+        made.lift_job.restype = c_int64
+        return made if made.lift_job() == sizeof(Job) * 1000 + VERSION else None  # else it was compiled from other text
+    except (OSError, AttributeError):
+        return None
 
 
 def run(function: str, job: Job) -> None:
     """By as many threads as torch has."""
-    found = library()
-    assert found is not None
-    work, threads = getattr(found, function), threads_of(job)
+    work, threads = getattr(library(), function), threads_of(job)
     if threads == 1:
         work(byref(job))
     elif (team := _team()) is not None:

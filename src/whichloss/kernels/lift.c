@@ -40,6 +40,8 @@ typedef struct {
     void *room;                                    /* a tile for each thread */
 } Job;
 
+EXPORT int64_t lift_job(void) { return sizeof(Job) * 1000 + 1; } /* what library.py must agree with: 1 is our version */
+
 /* float32 */
 
 INLINE float exp_float(float x) {                  /* Cody and Waite's reduction, then Cephes' polynomial */
@@ -159,14 +161,19 @@ INLINE float from_half(uint16_t x) {               /* its exponent is 112 less t
 }
 
 INLINE uint16_t to_half(float x) {                 /* to nearest, ties to even; beyond 65504 to infinity */
-    uint32_t bits, sign;
+    uint32_t bits, sign, small;
     memcpy(&bits, &x, 4);
     sign = bits >> 16 & 0x8000;
-    float y = x * 0x1p-112f;
-    memcpy(&bits, &y, 4);
     bits &= 0x7fffffff;
+    float y, z;
+    memcpy(&z, &bits, 4);
+    y = z + 0.5f;                                  /* whose last place is that of the smallest halves */
+    memcpy(&small, &y, 4);
+    small -= 0x3f000000;
     bits = (bits + 0xfff + ((bits >> 13) & 1)) >> 13;
+    bits = bits < (112 << 10) ? 0 : bits - (112 << 10);
     bits = bits > 0x7c00 ? 0x7c00 : bits;
+    bits = z < 0x1p-14f ? small : bits;
     return (uint16_t)(sign | (x == x ? bits : 0x7e00));
 }
 

@@ -13,6 +13,7 @@ import torch
 
 import whichloss
 from whichloss.core import UserError
+from whichloss.core.prepare import in_effect
 
 
 def choose_device(name: str) -> torch.device:
@@ -38,7 +39,7 @@ def facts(device: torch.device, devices: int = 1) -> dict[str, str]:
         "torch": torch.__version__,
         "device": name if devices == 1 else f"{devices} x {name}",
         "threads": str(torch.get_num_threads()),
-        "kernels": "plain",
+        "kernels": in_effect(),
     }
 
 
@@ -48,7 +49,7 @@ def source() -> str:
     total = sha256()
     home = Path(str(files("whichloss")))
     for package in ("core", "losses", "kernels", "data", "metrics", "networks", "study"):
-        for file in sorted((home / package).rglob("*.py")):
+        for file in sorted(file for kind in ("*.py", "*.c", "*.inc") for file in (home / package).rglob(kind)):
             total.update(f"{file.relative_to(home)}\n".encode() + file.read_bytes())
     return total.hexdigest()[:16]
 
