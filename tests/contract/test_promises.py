@@ -86,6 +86,8 @@ def _whatever_the_size(monkeypatch):
     if find_spec("whichloss.kernels"):
         monkeypatch.setattr("whichloss.kernels.fuse.LEAST", 0)
         monkeypatch.setattr("whichloss.kernels.fuse.FEWEST", 1)
+        monkeypatch.setattr("whichloss.kernels.pairs.CELLS", 0)
+        monkeypatch.setattr("whichloss.kernels.pairs.LEAST", 3)
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)

@@ -6,6 +6,7 @@ import torch
 from whichloss.core import prepare
 from whichloss.kernels import fuse
 
+collect_ignore = ["every_form.py"]  # a program that a test runs
 WAYS = ["compiled", "torch in blocks"]
 
 
@@ -22,8 +23,8 @@ def way(request, monkeypatch):
 
 
 @pytest.fixture
-def made(monkeypatch):
-    """What was asked of the kernels, and how much of it they made: two lists of lifts, which grow."""
+def lifts_made(monkeypatch):
+    """What was asked of the kernels, and how much of it they lifts_made: two lists of lifts, which grow."""
     asked, given = [], []
 
     def counting(batch, needs):

@@ -42,22 +42,22 @@ def agree(loss, problem):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("text", LOSSES)
-def test_every_form_of_target_and_weight(text, shape, way, made):
+def test_every_form_of_target_and_weight(text, shape, way, lifts_made):
     for name, problem in problems(shape).items():
         agree(asking(parse(text), name), problem)
     if not text.startswith("TopK") or way == "compiled":  # blocks make sums only
-        assert made[1], "nothing went through the kernels"
+        assert lifts_made[1], "nothing went through the kernels"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_and_type_without_a_copy_of_the_logits(layout, kind, way, made):
+def test_every_layout_and_type_without_a_copy_of_the_logits(layout, kind, way, lifts_made):
     for shape in SHAPES[1:4]:
         for name, problem in problems(shape, kind).items():
             logits = in_layout(problem.logits, layout)
             loss = asking(parse("CrossEntropy() + Dice() + Focal(gamma=1.5)"), name)
             agree(loss, Problem(logits, problem.target, problem.weight, problem.ignore_index))
-    assert made[1]
+    assert lifts_made[1]
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -207,6 +207,15 @@ def test_a_second_derivative_is_that_of_the_plain_formula_or_an_error(way):
         assert torch.allclose(second(), expected)
     with plain():
         assert bool(second().isfinite().all())
+
+
+def test_losses_that_ask_something_else_are_left_alone(way):
+    """Neither of these targets fits the rule for classes."""
+    output, quantity = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 16, 16)
+    for text in ("SquaredError()", "Huber()", "AbsoluteError()"):
+        assert bool(parse(text)(output, quantity).isfinite())
+    for text in ("SupervisedContrastive()", "NTXent()"):
+        assert bool(parse(text)(torch.randn(1, 64, 1, 60), torch.randint(2, (1, 1, 1, 60)).float()).isfinite())
 
 
 def test_a_target_or_weight_that_is_learned_has_its_gradient(way):

@@ -20,6 +20,7 @@ from .library import in_huge_pages
 
 CELLS = 1 << 18  # logits of a block
 POINTS = 1 << 17  # numbers of a block of `summed`
+FEW = 1 << 13  # which torch adds up in one thread, so that the sum does not depend on how many there are
 
 Where = tuple[slice, ...]  # of an image, and of its axes of space
 
@@ -199,15 +200,15 @@ def _block(batch: Batch, where: Where) -> Batch:
 def summed(formula: Callable[[Tensor], Tensor], x: Tensor, share: Tensor | None) -> Tensor:
     """The sum of formula(x) times its share, where that is above 0. Backward keeps one number for each x."""
     if torch.compiler.is_compiling():  # the compiler does as much by itself
-        return _total(formula, x, share)
+        return _shared(formula, x, share).sum()
     return Summed.apply(x, share, formula)  # type: ignore[return-value]
 
 
-def _total(formula: Callable[[Tensor], Tensor], x: Tensor, share: Tensor | None) -> Tensor:
+def _shared(formula: Callable[[Tensor], Tensor], x: Tensor, share: Tensor | None) -> Tensor:
     if share is None:
-        return formula(x).sum()
+        return formula(x)
     value = formula(torch.where(share > 0, x, -1.0))
-    return (torch.where(share > 0, value, 0.0) * share).sum()
+    return torch.where(share > 0, value, 0.0) * share
 
 
 class Summed(torch.autograd.Function):
@@ -216,19 +217,19 @@ class Summed(torch.autograd.Function):
         flat, of = x.reshape(-1), None if share is None else share.expand_as(x).reshape(-1)
         learns = ctx.needs_input_grad[0]
         slope = torch.empty_like(flat) if learns else None
-        total = flat.new_zeros((), dtype=torch.float64)
+        sums = []
         for at in range(0, len(flat), POINTS):
             part = slice(at, at + POINTS)
             with torch.set_grad_enabled(learns):
                 one = flat[part].detach().requires_grad_(learns)
-                value = _total(formula, one, None if of is None else of[part])
+                value = _shared(formula, one, None if of is None else of[part])
             if slope is not None:
-                slope[part] = torch.autograd.grad(value, one)[0]
-            total += value.detach()
+                slope[part] = torch.autograd.grad(value, one, torch.ones_like(value))[0]
+            sums += [few.sum() for few in value.detach().split(FEW)]
         if slope is not None:
             ctx.save_for_backward(slope.reshape(x.shape))
-        return total.to(x.dtype)
+        return torch.stack(sums).sum(dtype=torch.float64).to(x.dtype) if sums else flat.new_zeros(())
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.saved_tensors[0] * upstream, None, None
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.saved_tensors[0] * upstream[0], None, None

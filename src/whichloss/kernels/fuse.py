@@ -7,14 +7,14 @@ it is missing, in blocks of plain torch; small batches, and what is no sum over 
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from itertools import zip_longest
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from whichloss.core import LikelihoodLoss, Prices
+from whichloss.core import EmbeddingLoss, LikelihoodLoss, Prices
 from whichloss.core.errors import UserError
 from whichloss.core.lift import Lift
 from whichloss.core.lifts.averaged import Averaged
@@ -24,6 +24,7 @@ from whichloss.core.lifts.power_sums import ErrorCounts, ErrorSums, PowerSums
 from whichloss.core.lifts.region import Counts, RegionSums
 from whichloss.core.question import Batch, check_weight, is_exclusive, weight_of
 
+from . import pairs
 from .blocks import Lifted, Softmax, in_blocks, summed
 from .library import found, library
 from .streamed import KINDS, STORED, real, streamed
@@ -37,29 +38,46 @@ LEAST = 1 << 15  # logits; of fewer the plain formula is as fast
 FEWEST = 4  # classes; of fewer the plain formula is faster than blocks of torch
 COMPILED = MODE == "auto" and library() is not None
 NAME = f"compiled ({found()})" if COMPILED else "plain" if MODE == "off" else "torch in blocks"
-ADDITIVE = (RegionSums, PowerSums, ErrorSums, FourSums)
+ADDITIVE = RegionSums | PowerSums | ErrorSums | FourSums
 
 
 def fused(batch: Batch, needs: Sequence[Lift]) -> list[Any]:
     """What a streamed pass gives of each need; None where it gives nothing."""
     made: dict[Lift, Any] = {}
-    if MODE != "off" and _suits(batch):
-        for classes in dict.fromkeys(one.classes for one in needs):
-            of_these = [one for one in needs if one.classes == classes]
-            if COMPILED:
-                made |= _stream(batch, classes, of_these)
-            made |= _in_blocks(batch, classes, [one for one in of_these if one not in made])
+    if MODE != "off":
+        for one in needs:
+            if isinstance(one, Averaged) and isinstance(one.loss, EmbeddingLoss):
+                made[one] = pairs.averaged(batch, one.loss)
+        known = [one for one in needs if isinstance(one, ADDITIVE | LogProbability) or _of_likelihood(one)]
+        if known and _suits(batch):
+            for classes in dict.fromkeys(one.classes for one in known):
+                of_these = [one for one in known if one.classes == classes]
+                if COMPILED if batch.output.device.type == "cpu" else _on_gpu():
+                    made |= _stream(batch, classes, of_these)
+                if batch.output.device.type == "cpu":
+                    made |= _in_blocks(batch, classes, [one for one in of_these if one not in made])
     return [made.get(one) for one in needs]
+
+
+@cache
+def _on_gpu() -> bool:
+    from .triton_lift import available
+
+    return MODE == "auto" and available()
+
+
+def _of_likelihood(need: Lift) -> bool:
+    return isinstance(need, Averaged) and isinstance(need.loss, LikelihoodLoss)
 
 
 def _suits(batch: Batch) -> bool:
     output, target, weight = batch.output, batch.target, batch.weight
     others = [target] if weight is None else [target, weight]
     return (
-        output.device.type == "cpu" and output.layout == torch.strided and output.dtype in KINDS
+        output.device.type in ("cpu", "cuda") and output.layout == torch.strided and output.dtype in KINDS
         and 3 <= output.ndim <= 5 and output.numel() >= max(LEAST, 1)
         and (target.dtype in STORED or target.is_floating_point())
-        and all(one.device.type == "cpu" and one.layout == torch.strided and not one.requires_grad for one in others)
+        and all(one.device == output.device and one.layout == torch.strided and not one.requires_grad for one in others)
         and all(type(one) in (Tensor, torch.nn.Parameter) for one in (output, *others))
     )  # fmt: skip
 
@@ -75,11 +93,14 @@ def _stream(batch: Batch, classes: str, needs: Sequence[Lift]) -> dict[Lift, Any
     exclusive, indexed = is_exclusive(batch.output, batch.target, classes), batch.target.ndim < batch.output.ndim
     regions = {_REGIONS.get(_without_classes(one)): one for one in needs}
     regions = {name: one for name, one in regions.items() if name}
-    means = [one for one in needs if isinstance(one, Averaged) and isinstance(one.loss, LikelihoodLoss)]
+    means = [one for one in needs if isinstance(one, Averaged)]
     if exclusive:  # which have no yes and no to be priced: the plain formula says so
         means = [one for one in means if _prices(one.loss, None) is None]
     else:
         means = [one for one in means if one.loss.focus is not None]
+    if batch.output.device.type == "cuda":  # whose kernel counts errors in one way, and has no focus
+        regions = {name: one for name, one in regions.items() if name == "linear"}
+        means = [one for one in means if exclusive or one.loss.focus == 0]
     curved = [one for one in means if exclusive and indexed and one.loss.focus != 0]
     sums = [one for one in means if not exclusive or one.loss.focus == 0]
     each = [one for one in needs if one == LogProbability(classes) and exclusive and indexed]
@@ -137,11 +158,12 @@ def _as_the_kernel_reads(batch: Batch) -> tuple[Tensor, Tensor | None]:
     """Target and weight as they are stored, where that is a type it knows, with an axis of classes."""
     output, target, weight = batch.output, batch.target.detach(), batch.weight
     truth = target.unsqueeze(1) if target.ndim < output.ndim else target
-    truth = truth if truth.dtype in STORED else truth.to(real(output))
+    reads = STORED if output.device.type == "cpu" else {}
+    truth = truth if truth.dtype in reads or target.ndim < output.ndim else truth.to(real(output))
     if weight is None:
         return truth, None
     check_weight(batch, weight)
-    kind = weight.dtype if weight.dtype in STORED else real(output)
+    kind = weight.dtype if weight.dtype in reads else real(output)
     return truth, weight_of(batch, output.new_empty((), dtype=kind).expand(output.shape))
 
 
@@ -218,7 +240,7 @@ def _in_blocks(batch: Batch, classes: str, needs: Sequence[Lift]) -> dict[Lift, 
         check_weight(batch, batch.weight)
     made: dict[Lift, Any] = {}
     additive = [one for one in needs if isinstance(one, ADDITIVE)]
-    means = [one for one in needs if isinstance(one, Averaged) and isinstance(one.loss, LikelihoodLoss)]
+    means = [one for one in needs if isinstance(one, Averaged)]
     means = [one for one in means if not _looks_at_prevalence(one.loss)]
     linear = [one for one in means if one.loss.focus == 0 and _prices(one.loss, None) is None]
     region, shared = RegionSums(classes), batch.weight is None or batch.weight.ndim < output.ndim

@@ -1,6 +1,7 @@
 """The compiled kernels: found beside this file, chosen for this CPU, and run by torch's own threads."""
 
 import ctypes
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -81,7 +82,19 @@ def run(function: str, job: Job) -> None:
 
 
 def threads_of(job: Job) -> int:
-    return max(1, min(torch.get_num_threads(), job.blocks))
+    return 1 if _forked else max(1, min(torch.get_num_threads(), job.blocks))
+
+
+_forked = False  # OpenMP's threads stay behind in the parent, and a team that waits for them waits for ever
+
+
+def _remember() -> None:
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_remember)
 
 
 @cache

@@ -108,6 +108,20 @@ streamed.register_autograd(_derive, setup_context=_keep)
 streamed_backward.register_autograd(_refuse)
 
 
+@streamed.register_kernel("cuda")
+def _(logits, target, weight, ignored, softmax, region, likelihood, focus):
+    from .triton_lift import forward  # of what it knows: see `fuse`
+
+    return forward(logits, target, weight, ignored, softmax, region != "none", likelihood)
+
+
+@streamed_backward.register_kernel("cuda")
+def _(logits, target, weight, ignored, softmax, region, likelihood, focus, of_sums, of_each):
+    from .triton_lift import backward
+
+    return backward(logits, target, weight, ignored, softmax, region != "none", likelihood, of_sums, of_each)
+
+
 def second_derivative() -> UserError:
     return UserError(
         "a second derivative was asked of a fused lift, which has none; compute the loss within:  with"

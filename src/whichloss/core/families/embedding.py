@@ -1,12 +1,15 @@
 """Embedding losses: a function of how near cases lie to each other."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
 from ..errors import UserError
 from ..fields import flag
+from ..lift import Lift
+from ..lifts.averaged import Averaged
 from ..loss import Loss, Reach
 from ..prepare import Prepared
 from ..task import Kind, Task
@@ -29,6 +32,15 @@ class EmbeddingLoss(Loss):
 
     @abstractmethod
     def formula(self, *args: Any, **kwargs: Any) -> Tensor: ...  # as many numbers as the lift shows
+
+    def needs_of_mean(self) -> Sequence[Lift]:
+        # who measures in a way of one's own may look at all cases together
+        return (Averaged(loss=self),) if type(self).measure is EmbeddingLoss.measure else self.lifts
+
+    def mean(self, prepared: Prepared) -> Tensor:
+        if self.lifts_of_mean == self.lifts:
+            return super().mean(prepared)
+        return prepared[self.lifts_of_mean[0]]
 
     def measure(self, prepared: Prepared) -> Terms:
         seen, share = prepared[self.lifts[0]]

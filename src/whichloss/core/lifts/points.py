@@ -11,7 +11,6 @@ from torch import Tensor
 from ..lift import Lift
 from ..question import Batch, Points, points
 
-
 ALL = slice(None)
 
 
