@@ -3,6 +3,8 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import reduce
+from operator import add
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -284,9 +286,12 @@ class Sum(Loss):
         return list(dict.fromkeys(lift for _, loss in self.addends for lift in loss.lifts_of_mean))
 
     def measure(self, prepared: Prepared) -> Terms:
-        total = sum(weight * loss.mean(prepared) for weight, loss in self.addends)
-        assert isinstance(total, Tensor)
-        return Terms(total.reshape(1), torch.ones_like(total).reshape(1))
+        total = self.mean(prepared).reshape(1)
+        return Terms(total, torch.ones_like(total))
+
+    def mean(self, prepared: Prepared) -> Tensor:
+        means = [loss.mean(prepared) if weight == 1 else weight * loss.mean(prepared) for weight, loss in self.addends]
+        return reduce(add, means)
 
     def parts(self) -> Iterator[Value]:
         return (loss for _, loss in self.addends)

@@ -18,7 +18,7 @@ from whichloss.core.question import Batch, out_of_range, weight_of
 
 from .library import in_huge_pages
 
-CELLS = 1 << 18  # logits of a block
+CELLS = 1 << 19  # logits of a block
 POINTS = 1 << 17  # numbers of a block of `summed`
 FEW = 1 << 13  # which torch adds up in one thread, so that the sum does not depend on how many there are
 

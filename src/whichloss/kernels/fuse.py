@@ -27,14 +27,14 @@ from whichloss.core.question import Batch, check_weight, is_exclusive, weight_of
 from . import pairs
 from .blocks import Lifted, Softmax, in_blocks, summed
 from .library import found, library
-from .streamed import KINDS, STORED, real, streamed
+from .streamed import KINDS, STORED, real, stream
 
 MODES = ("auto", "torch", "off")  # all there is; without the compiled kernel; plain formulas alone
 MODE = os.environ.get("WHICHLOSS_KERNELS", "auto")
 if MODE not in MODES:
     raise UserError(f"WHICHLOSS_KERNELS is one of {', '.join(MODES)}, not {MODE!r}")
 
-LEAST = 1 << 15  # logits; of fewer the plain formula is as fast
+LEAST = 1 << 12  # logits; of fewer the plain formula is as fast
 FEWEST = 4  # classes; of fewer the plain formula is faster than blocks of torch
 COMPILED = MODE == "auto" and library() is not None
 NAME = f"compiled ({found()})" if COMPILED else "plain" if MODE == "off" else "torch in blocks"
@@ -116,14 +116,15 @@ def _stream(batch: Batch, classes: str, needs: Sequence[Lift]) -> dict[Lift, Any
     made: dict[Lift, Any] = {}
     for name, focus in passes:
         asked = "none" if focus is None else likelihood
-        found, of_truth = streamed(
+        tp, fp, fn, elements, said, share, of_truth = stream(
             output, truth, weight, batch.ignore_index, exclusive, name or "none", asked, focus or 0.0
         )
+        counts = Counts(tp, fp, fn, elements.detach())
         if name in regions:
-            made[regions[name]] = Counts(*found[:, :4].unbind(1))
-        made |= {one: found for one in sums if one.loss.focus == focus}
+            made[regions[name]] = counts
+        made |= {one: (said, share, counts.elements) for one in sums if one.loss.focus == focus}
         if asked == "each":
-            made |= _of_each(batch, truth, weight, of_truth, each, curved, found)
+            made |= _of_each(batch, truth, weight, of_truth, each, curved, share.detach().sum())
     counts = made.get(RegionSums(classes))
     made |= {one: _mean_of_sums(one.loss, made[one], counts, exclusive) for one in sums}
     return {one: result for one, result in made.items() if one in needs}
@@ -143,11 +144,11 @@ def _of_each(
     log_p: Tensor,
     each: Sequence[Lift],
     curved: Sequence[Averaged],
-    sums: Tensor,
+    shares: Tensor,
 ) -> dict[Lift, Any]:
     """What is made of each log-probability."""
     share = _share(batch, truth, weight)
-    made: dict[Lift, Any] = {one: _curved(one.loss, log_p, share) / _or_one(sums[:, 5].sum()) for one in curved}
+    made: dict[Lift, Any] = {one: _curved(one.loss, log_p, share) / _or_one(shares) for one in curved}
     if each:
         one = log_p.new_ones(()).expand_as(log_p)
         made[each[0]] = Answers(log_p, one if share is None else share, one, 0)
@@ -167,13 +168,16 @@ def _as_the_kernel_reads(batch: Batch) -> tuple[Tensor, Tensor | None]:
     return truth, weight_of(batch, output.new_empty((), dtype=kind).expand(output.shape))
 
 
-def _mean_of_sums(loss: LikelihoodLoss, sums: Tensor, counts: Counts | None, exclusive: bool) -> Tensor:
-    """The mean of a loss that is a power of the error times -log p, from the sums of that."""
+def _mean_of_sums(
+    loss: LikelihoodLoss, sums: tuple[Tensor, Tensor, Tensor], counts: Counts | None, exclusive: bool
+) -> Tensor:
+    """The mean of a loss that is a power of the error times -log p, from the last sums of a pass."""
+    said, other, elements = sums
     if exclusive:
-        return -sums[:, 4].sum() / _or_one(sums[:, 5].sum())
+        return -said.sum() / _or_one(other.detach().sum())
     prices = _prices(loss, counts) or (1.0, 1.0)
     yes, no = (one.flatten(1) if isinstance(one, Tensor) else one for one in prices)
-    return -(yes * sums[:, 4] + no * sums[:, 5]).sum() / _or_one(sums[:, 3].sum())
+    return -(yes * said + no * other).sum() / _or_one(elements.sum())
 
 
 def _curved(loss: LikelihoodLoss, log_p: Tensor, share: Tensor | None) -> Tensor:

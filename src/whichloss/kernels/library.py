@@ -29,8 +29,8 @@ class Job(Structure):
 
     _fields_ = (
         [(name, c_int64) for name in ("images", "classes", "rows", "row", "between", "blocks", "per_image", "span",
-                                      "next", "thread", "softmax", "indexed", "region", "likelihood", "target_as",
-                                      "weight_as", "ignored", "ignoring", "bad")]
+                                      "next", "thread", "softmax", "indexed", "region", "likelihood", "logits_as",
+                                      "target_as", "weight_as", "ignored", "ignoring", "bad")]
         + [(f"{name}_at", Strides) for name in ("logits", "target", "weight", "each", "upstream", "gradient")]
         + [("focus", c_double), ("hit", c_double * 2), ("error", c_double * 2)]
         + [(name, c_void_p) for name in ("logits", "target", "weight", "sums", "each", "gradient", "upstream",

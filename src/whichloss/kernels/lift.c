@@ -27,6 +27,7 @@ typedef struct {
     int64_t blocks, per_image, span;               /* blocks of `span` voxels; how many in an image */
     int64_t next, thread;                          /* counters: the next block, the next thread */
     int64_t softmax, indexed, region, likelihood;  /* likelihood: 0 not asked for, 1 its sums, 2 that of each voxel too */
+    int64_t logits_as;                             /* 0 as what is computed with, 1 bfloat16, 2 float16 */
     int64_t target_as, weight_as;                  /* how numbers are stored: 0 as what is computed with, see `row` */
     int64_t ignored, ignoring, bad;                /* index left out, whether there is one; labels that are no class */
     int64_t logits_at[5], target_at[5], weight_at[5], each_at[5], upstream_at[5], gradient_at[5];
@@ -183,36 +184,12 @@ INLINE uint16_t to_half(float x) {                 /* to nearest, ties to even; 
 
 #define KIND f32
 #define REAL float
-#define STORED float
-#define READ SAME
-#define WRITE SAME
-#define EXP exp_float
-#define LOG log_float
-#include "tiles.inc"
-
-#define KIND bf16
-#define REAL float
-#define STORED uint16_t
-#define READ from_bfloat
-#define WRITE to_bfloat
-#define EXP exp_float
-#define LOG log_float
-#include "tiles.inc"
-
-#define KIND f16
-#define REAL float
-#define STORED uint16_t
-#define READ from_half
-#define WRITE to_half
 #define EXP exp_float
 #define LOG log_float
 #include "tiles.inc"
 
 #define KIND f64
 #define REAL double
-#define STORED double
-#define READ SAME
-#define WRITE SAME
 #define EXP exp_double
 #define LOG log_double
 #include "tiles.inc"

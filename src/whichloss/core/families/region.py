@@ -65,6 +65,8 @@ class RegionLoss(Loss):
             n = n._make(over_ranks(torch.stack(n)))
         if not self.background:
             n, weight = n._make(sums[:, 1:] for sums in n), weight[:, 1:]
+        if type(self).say is RegionLoss.say:
+            return self._terms(n, weight)
         volume = (n.tp + n.fn).detach()
         say = self.say(torch.where(volume > 0, volume, 1.0))
         return self._terms(n, weight) if say is None else self._terms(*self._pool(n, weight, say, volume > 0))
@@ -82,18 +84,21 @@ class RegionLoss(Loss):
         return n._make((share * part).sum(1, keepdim=True) for part in n), (weight > 0).any(1, keepdim=True).to(weight)
 
     def _terms(self, n: Any, weight: Tensor) -> Terms:
-        absent = n.tp + n.fn == 0
         nothing = n.elements == 0
         seen = n._replace(tp=n.tp + self.smooth, elements=n.elements + self.smooth)
-        undefined = seen.tp + n.fp + n.fn == 0  # only without smooth: nothing there and nothing found
-        value = self.formula(seen._replace(tp=torch.where(undefined, 1.0, seen.tp)))
+        if not self.smooth:
+            undefined = seen.tp + n.fp + n.fn == 0  # nothing there and nothing found
+            seen = seen._replace(tp=torch.where(undefined, 1.0, seen.tp))
+        value = self.formula(seen)
         weight = torch.where(nothing, 0.0, weight.expand_as(value))
-        if self.empty == "skip":
-            weight = torch.where(absent, 0.0, weight)
-        elif self.empty == "zero":
-            value = torch.where(absent, 0.0, value)
-        elif self.empty == "volume":
-            value = torch.where(absent, n.fp / torch.where(nothing, 1.0, n.elements), value)
+        if self.empty != "formula":
+            absent = (n.tp + n.fn).detach() == 0
+            if self.empty == "skip":
+                weight = torch.where(absent, 0.0, weight)
+            elif self.empty == "zero":
+                value = torch.where(absent, 0.0, value)
+            else:
+                value = torch.where(absent, n.fp / torch.where(nothing, 1.0, n.elements), value)
         return Terms(torch.where(weight > 0, value, 0.0), weight)
 
     def _class_weight(self, n: Counts) -> Tensor:
