@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from problems import KINDS, LAYOUTS, SHAPES, Problem, asking, exactly, in_layout, problems, value_and_gradient
+from torch.autograd import forward_ad
 
 from whichloss import parse, plain
 from whichloss.core import UserError
@@ -216,6 +217,17 @@ def test_losses_that_ask_something_else_are_left_alone(way):
         assert bool(parse(text)(output, quantity).isfinite())
     for text in ("SupervisedContrastive()", "NTXent()"):
         assert bool(parse(text)(torch.randn(1, 64, 1, 60), torch.randint(2, (1, 1, 1, 60)).float()).isfinite())
+
+
+def test_transforms_of_functions_see_the_plain_formula(way):
+    logits, target = torch.randn(4, 3, 6, 6, dtype=torch.float64), torch.randint(3, (4, 6, 6))
+    loss = parse("CrossEntropy() + Dice() + Focal()")
+    found = value_and_gradient(loss, Problem(logits, target))[1]
+    assert torch.allclose(torch.func.grad(lambda z: loss(z, target))(logits), found)
+    with forward_ad.dual_level():
+        moved = loss(forward_ad.make_dual(logits, logits.cos()), target)
+        slope = forward_ad.unpack_dual(moved).tangent
+    assert torch.allclose(slope, (found * logits.cos()).sum())
 
 
 def test_a_target_or_weight_that_is_learned_has_its_gradient(way):

@@ -27,6 +27,7 @@ from whichloss.core.question import Batch, check_weight, is_exclusive, weight_of
 from . import pairs
 from .blocks import Lifted, Softmax, in_blocks, summed
 from .library import found, library
+from .pairs import transformed
 from .streamed import KINDS, STORED, real, stream
 
 MODES = ("auto", "torch", "off")  # all there is; without the compiled kernel; plain formulas alone
@@ -79,6 +80,7 @@ def _suits(batch: Batch) -> bool:
         and (target.dtype in STORED or target.is_floating_point())
         and all(one.device == output.device and one.layout == torch.strided and not one.requires_grad for one in others)
         and all(type(one) in (Tensor, torch.nn.Parameter) for one in (output, *others))
+        and (torch.compiler.is_compiling() or not transformed(output))
     )  # fmt: skip
 
 

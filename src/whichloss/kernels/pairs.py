@@ -37,9 +37,13 @@ def _suits(batch: Batch) -> bool:
         not torch.compiler.is_compiling()
         and all(type(one) in (Tensor, torch.nn.Parameter) and one.layout == torch.strided for one in tensors)
         and not any(one.requires_grad for one in tensors[1:])
-        and not torch._C._are_functorch_transforms_active()  # torch.func sees through formulas alone
-        and unpack_dual(batch.output).tangent is None
+        and not transformed(batch.output)
     )
+
+
+def transformed(x: Tensor) -> bool:
+    """Whether torch.func or forward derivatives are at work, which see through plain formulas alone."""
+    return torch._C._are_functorch_transforms_active() or unpack_dual(x).tangent is not None
 
 
 class ByRows(torch.autograd.Function):

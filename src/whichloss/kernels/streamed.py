@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import peek_interpreter_stack  # pyright: ignore[reportMissingModuleSource]
 
 from whichloss.core import UserError
 from whichloss.core.question import out_of_range
@@ -145,7 +144,7 @@ class Streamed(torch.autograd.Function):
 
 def stream(logits: Tensor, *others: Any) -> tuple[Tensor, ...]:
     """The six sums, (N, C) each, and the log-probability of the truth, by the shortest way."""
-    if torch.compiler.is_compiling() or logits.device.type != "cpu" or peek_interpreter_stack() is not None:
+    if torch.compiler.is_compiling() or logits.device.type != "cpu":
         sums, each = streamed(logits, *others)
         return *sums.unbind(1), each
     return Streamed.apply(logits, *others)  # type: ignore[return-value]
