@@ -219,6 +219,18 @@ def test_losses_that_ask_something_else_are_left_alone(way):
         assert bool(parse(text)(torch.randn(1, 64, 1, 60), torch.randint(2, (1, 1, 1, 60)).float()).isfinite())
 
 
+def test_yes_and_no_of_whole_images(way, lifts_made):
+    for name, problem in problems((40, 7, 1)).items():
+        if "yes" in name:
+            weight = None if problem.weight is None else problem.weight.squeeze(-1)
+            flat = Problem(problem.logits.squeeze(-1), problem.target.squeeze(-1), weight, problem.ignore_index)
+            agree(parse("CrossEntropy(positive_weight=2.0) + Focal(alpha=0.3)").asking("independent"), flat)
+    assert lifts_made[1] or way != "compiled"
+    wrong = Problem(torch.randn(4, 3), torch.rand(4, 3), torch.ones(4, 2))
+    with pytest.raises(UserError, match="weight"):
+        value_and_gradient(parse("CrossEntropy(classes='independent')"), wrong)
+
+
 def test_transforms_of_functions_see_the_plain_formula(way):
     logits, target = torch.randn(4, 3, 6, 6, dtype=torch.float64), torch.randint(3, (4, 6, 6))
     loss = parse("CrossEntropy() + Dice() + Focal()")

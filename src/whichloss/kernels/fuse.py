@@ -50,6 +50,7 @@ def fused(batch: Batch, needs: Sequence[Lift]) -> list[Any]:
             if isinstance(one, Averaged) and isinstance(one.loss, EmbeddingLoss):
                 made[one] = pairs.averaged(batch, one.loss)
         known = [one for one in needs if isinstance(one, ADDITIVE | LogProbability) or _of_likelihood(one)]
+        batch = _as_one_channel(batch, known)
         if known and _suits(batch):
             for classes in dict.fromkeys(one.classes for one in known):
                 of_these = [one for one in known if one.classes == classes]
@@ -58,6 +59,21 @@ def fused(batch: Batch, needs: Sequence[Lift]) -> list[Any]:
                 if batch.output.device.type == "cpu":
                     made |= _in_blocks(batch, classes, [one for one in of_these if one not in made])
     return [made.get(one) for one in needs]
+
+
+def _as_one_channel(batch: Batch, needs: Sequence[Lift]) -> Batch:
+    """Yes/no answers for whole images (N, C) as those of one channel: a mean over all is the same."""
+    output, target, weight = batch.output, batch.target, batch.weight
+    if output.ndim != 2 or target.shape != output.shape:
+        return batch
+    if weight is not None and weight.shape not in (output.shape, output.shape[:1]):
+        return batch  # which the plain formula refuses
+    for one in needs:
+        if not isinstance(one, Averaged) or _looks_at_prevalence(one.loss) or is_exclusive(output, target, one.classes):
+            return batch
+    if weight is not None:
+        weight = (weight if weight.ndim == 2 else weight.unsqueeze(1)).expand_as(output)[None, None]
+    return Batch(output[None, None], target[None, None], weight, batch.ignore_index)
 
 
 @cache
