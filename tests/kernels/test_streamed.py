@@ -10,7 +10,9 @@ from problems import KINDS, LAYOUTS, SHAPES, Problem, asking, exactly, in_layout
 from torch.autograd import forward_ad
 
 from whichloss import parse, plain
-from whichloss.core import UserError
+from whichloss.core import Counts, UserError
+from whichloss.core.lifts.region import RegionSums
+from whichloss.core.question import Batch
 from whichloss.kernels import fuse
 
 LOSSES = [
@@ -130,6 +132,19 @@ def test_gradcheck(way):
             return loss(x, problem.target, problem.weight, ignore_index=problem.ignore_index)
 
         assert torch.autograd.gradcheck(value, logits)
+
+
+def test_log_probabilities_that_nobody_learns_from(way):
+    """The other part of the pass still has its gradient."""
+    problem, loss = problems((2, 5, 12, 9), torch.float64)["indices"], parse("TopK(CrossEntropy()) + Dice()")
+    logits = problem.logits.detach().requires_grad_()
+    batch = Batch(logits, problem.target)
+    made = fuse.fused(batch, loss.lifts_of_mean)
+    counts = next(one for one in made if isinstance(one, Counts)) if way == "compiled" else RegionSums()(batch)
+    found = torch.autograd.grad(counts.tp.sum(), logits)[0]
+    expected = torch.autograd.grad(RegionSums()(Batch(logits, problem.target)).tp.sum(), logits)[0]
+    assert torch.allclose(found, expected, atol=1e-14)
+    assert torch.autograd.gradcheck(lambda z: loss(z, problem.target), logits)
 
 
 def test_masked_classes_have_no_probability_and_no_gradient(way):

@@ -80,6 +80,7 @@ def _backward(
     """The gradient at the logits, from that of the sums and of each log-probability."""
     gradient = in_huge_pages(torch.empty_like(logits))
     more = {"upstream": of_each} if likelihood == "each" else {}
+    assert not more or of_each.shape[2:] == logits.shape[2:]  # the kernel reads wherever it is told to
     job = _job(logits, target, weight, ignored, softmax, region, likelihood, focus, gradient=gradient, **more)
     of_sums = of_sums.contiguous()
     job.of_sums = of_sums.data_ptr()
@@ -136,7 +137,8 @@ class Streamed(torch.autograd.Function):
                 of_sums[:, row] = one
         of_each = upstream[ROWS]
         if of_each is None:
-            of_each = _room_for_each(ctx.saved_tensors[0], ctx.asked[4]).zero_()
+            *_, likelihood, _ = ctx.asked
+            of_each = _room_for_each(ctx.saved_tensors[0], likelihood).zero_()
         # where a second derivative may be asked for, it is refused by the operation
         derive: Any = streamed_backward if torch.is_grad_enabled() else _backward
         return derive(*ctx.saved_tensors, *ctx.asked, of_sums, of_each), None, None, None, None, None, None, None
