@@ -401,7 +401,7 @@ LIFTED = [
         "Triplet()",
         ORACLE,
     ),
-    Mutant(f"{LIFTS}/points.py", ".masked_fill(_self(cases), 0.0)", "", "ContrastivePair()", ORACLE),
+    Mutant(f"{LIFTS}/points.py", ".masked_fill(_self(cases, rows), 0.0)", "", "ContrastivePair()", ORACLE),
     Mutant(f"{LIFTS}/points.py", "if self.normalize else", "if not self.normalize else", "Triplet()", ORACLE),
     Mutant(
         f"{LIFTS}/points.py",
@@ -412,8 +412,8 @@ LIFTED = [
     ),
     Mutant(
         f"{LIFTS}/points.py",
-        "strangers.any(1, keepdim=True) * cases.weight.unsqueeze(1) * cases.weight",
-        "strangers.any(1, keepdim=True) * cases.weight.unsqueeze(1)",
+        "strangers.any(1, keepdim=True) * cases.weight[rows].unsqueeze(1) * cases.weight",
+        "strangers.any(1, keepdim=True) * cases.weight[rows].unsqueeze(1)",
         "NTXent()",
         ORACLE,
     ),
@@ -421,8 +421,8 @@ LIFTED = [
     Mutant(f"{LIFTS}/points.py", "- self.threshold", "+ self.threshold", MULTI, ORACLE),
     Mutant(
         f"{LIFTS}/points.py",
-        "(_same(cases) & others) * cases.weight",
-        "(_same(cases) & others) * 1.0",
+        "(_same(cases, rows) & others) * cases.weight",
+        "(_same(cases, rows) & others) * 1.0",
         "SupervisedContrastive()",
         ORACLE,
     ),
@@ -499,8 +499,8 @@ REDUCED = [
     Mutant("core/question.py", "target = torch.where(ignored, 0, target)\n", "pass\n", "CrossEntropy()", CONTRACT),
     Mutant(
         "core/question.py",
-        "output.float() if output.dtype.itemsize < 4 else output\n    weight = _weight(batch, logits)",
-        "output\n    weight = _weight(batch, logits)",
+        "output.float() if output.dtype.itemsize < 4 else output\n    weight = weight_of(batch, logits)",
+        "output\n    weight = weight_of(batch, logits)",
         "Dice()",
         CONTRACT,
     ),

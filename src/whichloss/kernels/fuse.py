@@ -84,7 +84,13 @@ def _on_gpu() -> bool:
 
 
 def _of_likelihood(need: Lift) -> bool:
-    return isinstance(need, Averaged) and isinstance(need.loss, LikelihoodLoss)
+    if not (isinstance(need, Averaged) and isinstance(need.loss, LikelihoodLoss)):
+        return False
+    try:
+        _prices(need.loss, None)
+    except AttributeError:  # its prices look at each answer
+        return False
+    return True
 
 
 def _suits(batch: Batch) -> bool:
