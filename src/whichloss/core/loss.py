@@ -46,12 +46,14 @@ class Loss(Value):
     axis: ClassVar["Axis | None"] = None  # along which the formula is drawn; None: it has too many
     lifts: ClassVar[tuple[Lift, ...]]  # needs(), worked out when the loss is made; not a field
     lifts_of_mean: ClassVar[tuple[Lift, ...]]  # needs_of_mean(), likewise
+    _all_train: ClassVar[bool]  # whether all of its leaves do
 
     def __post_init__(self) -> None:
         super().__post_init__()
         ready()
         self._set("lifts", tuple(self.needs()))
         self._set("lifts_of_mean", tuple(self.needs_of_mean()))
+        self._set("_all_train", all(leaf.trains for leaf in self.leaves()))
 
     def __call__(
         self,
@@ -73,7 +75,7 @@ class Loss(Value):
                 f"{self.label} takes one output, a tensor, not {type(output).__name__}: for the outputs of several"
                 f" resolutions say DeepSupervision({self.label}), which goes around everything else"
             )
-        if output.requires_grad and not all(leaf.trains for leaf in self.leaves()):
+        if output.requires_grad and not self._all_train:
             raise UserError(
                 f"{self.label} is for evaluation only: its slope is zero or undefined, and teaches nothing;"
                 " train with a surrogate such as Logistic() or Hinge(), and evaluate with logits.detach()"

@@ -15,16 +15,22 @@ class Terms(NamedTuple):
 
 def mean(terms: Terms) -> Tensor:
     """The weighted mean; 0, with a graph, where no term has a say."""
-    value, weight = terms
-    total = weight.sum()
-    said = torch.where(weight > 0, value, 0.0)  # a term without say may be NaN
-    return (said * weight).sum() / torch.where(total > 0, total, 1.0)
+    return weighted_sum(*terms) / weight_sum(terms.weight)
+
+
+def weighted_sum(value: Tensor, weight: Tensor) -> Tensor:
+    """One number; of a term without say, which may be NaN, nothing."""
+    return (value.masked_fill(weight <= 0, 0.0) * weight).sum()
+
+
+def weight_sum(weight: Tensor) -> Tensor:
+    """To divide by: where it is 0, so is what is divided, and any other number does."""
+    return weight.sum().clamp_min(2.0**-126)  # the smallest number of float32 that all processors divide by
 
 
 def total(terms: Terms) -> Terms:
     """One term: the weighted sum of all."""
-    value, weight = terms
-    summed = (torch.where(weight > 0, value, 0.0) * weight).sum().reshape(1)
+    summed = weighted_sum(*terms).reshape(1)
     return Terms(summed, torch.ones_like(summed))
 
 

@@ -199,7 +199,7 @@ def _block(batch: Batch, where: Where) -> Batch:
 
 def summed(formula: Callable[[Tensor], Tensor], x: Tensor, share: Tensor | None) -> Tensor:
     """The sum of formula(x) times its share, where that is above 0. Backward keeps one number for each x."""
-    if torch.compiler.is_compiling():  # the compiler does as much by itself
+    if torch.compiler.is_compiling() or x.numel() <= FEW:  # a compiler does as much by itself
         return _shared(formula, x, share).sum()
     return Summed.apply(x, share, formula)  # type: ignore[return-value]
 

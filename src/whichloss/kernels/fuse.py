@@ -5,13 +5,14 @@ it is missing, in blocks of plain torch; small batches, and what is no sum over 
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from whichloss.core import EmbeddingLoss, LikelihoodLoss, Prices
@@ -22,20 +23,21 @@ from whichloss.core.lifts.four_sums import FourCounts, FourSums
 from whichloss.core.lifts.log_probability import Answers, LogProbability
 from whichloss.core.lifts.power_sums import ErrorCounts, ErrorSums, PowerSums
 from whichloss.core.lifts.region import Counts, RegionSums
-from whichloss.core.question import Batch, check_weight, is_exclusive, weight_of
+from whichloss.core.question import Batch, check_weight, is_exclusive, out_of_range, weight_of
+from whichloss.core.terms import weight_sum
 
 from . import pairs
 from .blocks import Lifted, Softmax, in_blocks, summed
 from .library import found, library
 from .pairs import transformed
-from .streamed import KINDS, STORED, real, stream
+from .streamed import KINDS, STORED, Streams, real, stream
 
 MODES = ("auto", "torch", "off")  # all there is; without the compiled kernel; plain formulas alone
 MODE = os.environ.get("WHICHLOSS_KERNELS", "auto")
 if MODE not in MODES:
     raise UserError(f"WHICHLOSS_KERNELS is one of {', '.join(MODES)}, not {MODE!r}")
 
-LEAST = 1 << 12  # logits; of fewer the plain formula is as fast
+LEAST = 1 << 12  # logits; of fewer the plain formula is as fast as blocks of torch, or what a GPU waits for
 FEWEST = 4  # classes; of fewer the plain formula is faster than blocks of torch
 COMPILED = MODE == "auto" and library() is not None
 NAME = f"compiled ({found()})" if COMPILED else "plain" if MODE == "off" else "torch in blocks"
@@ -44,43 +46,126 @@ ADDITIVE = RegionSums | PowerSums | ErrorSums | FourSums
 
 def fused(batch: Batch, needs: Sequence[Lift]) -> list[Any]:
     """What a streamed pass gives of each need; None where it gives nothing."""
-    made: dict[Lift, Any] = {}
-    if MODE != "off":
-        for one in needs:
-            if isinstance(one, Averaged) and isinstance(one.loss, EmbeddingLoss):
-                made[one] = pairs.averaged(batch, one.loss)
-        known = [one for one in needs if isinstance(one, ADDITIVE | LogProbability) or _of_likelihood(one)]
-        batch = _as_one_channel(batch, known)
-        if known and _suits(batch):
-            for classes in dict.fromkeys(one.classes for one in known):
-                of_these = [one for one in known if one.classes == classes]
-                if COMPILED if batch.output.device.type == "cpu" else _on_gpu():
-                    made |= _stream(batch, classes, of_these)
-                if batch.output.device.type == "cpu":
-                    made |= _in_blocks(batch, classes, [one for one in of_these if one not in made])
-    return [made.get(one) for one in needs]
+    made: list[Any] = [None] * len(needs)
+    if MODE == "off":
+        return made
+    plan = _plan(needs)
+    for at, loss in plan.embeddings:
+        made[at] = pairs.averaged(batch, loss)
+    if plan.groups and _plain_tensors(batch):
+        cpu = batch.output.device.type == "cpu"
+        batch = _as_one_channel(batch, plan)
+        logits = batch.output.numel() if 3 <= batch.output.ndim <= 5 else 0
+        for group in plan.groups if logits else ():
+            if COMPILED if cpu else logits >= LEAST and _on_gpu():
+                _stream(batch, group, made)
+            if cpu and logits >= LEAST:
+                _in_blocks(batch, group, made)
+        for group in plan.groups if batch.output.ndim == 2 else ():
+            _by_torch(batch, group, made)
+    return made
 
 
-def _as_one_channel(batch: Batch, needs: Sequence[Lift]) -> Batch:
-    """Yes/no answers for whole images (N, C) as those of one channel: a mean over all is the same."""
-    output, target, weight = batch.output, batch.target, batch.weight
-    if output.ndim != 2 or target.shape != output.shape:
-        return batch
-    if weight is not None and weight.shape not in (output.shape, output.shape[:1]):
-        return batch  # which the plain formula refuses
-    for one in needs:
-        if not isinstance(one, Averaged) or _looks_at_prevalence(one.loss) or is_exclusive(output, target, one.classes):
-            return batch
-    if weight is not None:
-        weight = (weight if weight.ndim == 2 else weight.unsqueeze(1)).expand_as(output)[None, None]
-    return Batch(output[None, None], target[None, None], weight, batch.ignore_index)
+# what the needs of a loss ask for, worked out once
 
 
-@cache
-def _on_gpu() -> bool:
-    from .triton_lift import available
+class Pass(NamedTuple):
+    """One reading of the logits, and the places of the needs that it serves."""
 
-    return MODE == "auto" and available()
+    region: str
+    likelihood: str
+    focus: float
+    counts: int | None  # which are those of `region`
+    each: int | None  # log-probabilities
+    curved: tuple[int, ...]  # means of another formula of the log-probability
+    means: tuple[int, ...]  # of what the kernel adds up itself
+
+
+class Group:
+    """The needs that say the same about classes."""
+
+    def __init__(self, classes: str, needs: dict[int, Lift]) -> None:
+        self.classes, self.needs = classes, needs
+        regions = [(_REGIONS.get(_without_classes(one)), at) for at, one in needs.items()]
+        self.regions: dict[str, int | None] = {name: at for name, at in regions if name}
+        self.each = [at for at, one in needs.items() if isinstance(one, LogProbability)]
+        self.means = {at: one.loss for at, one in needs.items() if isinstance(one, Averaged)}
+        self.priced = [at for at, loss in self.means.items() if _prices(loss, None) is not None]
+        self.looking = [at for at, loss in self.means.items() if _looks_at_prevalence(loss)]
+        self.focus = {at: loss.focus for at, loss in self.means.items()}
+        self._passes: dict[tuple[bool, bool, bool], list[Pass]] = {}
+
+    def passes(self, exclusive: bool, indexed: bool, cuda: bool) -> list[Pass]:
+        if (exclusive, indexed, cuda) not in self._passes:
+            self._passes[exclusive, indexed, cuda] = self._planned(exclusive, indexed, cuda)
+        return self._passes[exclusive, indexed, cuda]
+
+    def _planned(self, exclusive: bool, indexed: bool, cuda: bool) -> list[Pass]:
+        """A pass has one way to count errors and one focus; what asks for another has a pass of its own."""
+        # exclusive classes have no yes and no to be priced: the plain formula says so
+        means = [at for at in self.means if (at not in self.priced if exclusive else self.focus[at] is not None)]
+        regions = dict(self.regions)
+        if cuda:  # whose kernel counts errors in one way, and has no focus
+            regions = {name: at for name, at in regions.items() if name == "linear"}
+            means = [at for at in means if exclusive or self.focus[at] == 0]
+        curved = tuple([at for at in means if exclusive and indexed and self.focus[at] != 0])
+        sums = [at for at in means if not exclusive or self.focus[at] == 0]
+        each = [at for at in self.each if exclusive and indexed]
+        if not (regions or sums or curved or each):
+            return []
+        if not exclusive and set(self.looking) & set(sums):
+            regions.setdefault("linear", None)
+        focuses = list(dict.fromkeys([self.focus[at] for at in sums])) or [0.0]
+        likelihood = "each" if each or curved else "sum" if sums else "none"
+        passes = []
+        for name, focus in zip_longest(regions or ["none"], focuses):
+            asked = "none" if focus is None else likelihood
+            whole = asked == "each"
+            passes.append(
+                Pass(
+                    region=name or "none",
+                    likelihood=asked,
+                    focus=focus or 0.0,
+                    counts=regions.get(name or ""),
+                    each=each[0] if whole and each else None,
+                    curved=curved if whole else (),
+                    means=tuple([at for at in sums if self.focus[at] == focus]),
+                )
+            )
+        return passes
+
+
+class Plan:
+    def __init__(self, needs: Sequence[Lift]) -> None:
+        self.needs = needs  # kept, so that no other tuple can have its identity
+        lifts = dict(enumerate(needs))
+        self.embeddings = [
+            (at, one.loss) for at, one in lifts.items()
+            if isinstance(one, Averaged) and isinstance(one.loss, EmbeddingLoss)
+        ]  # fmt: skip
+        known = {
+            at: one for at, one in lifts.items() if isinstance(one, ADDITIVE | LogProbability) or _of_likelihood(one)
+        }
+        self.groups = [
+            Group(classes, {at: one for at, one in known.items() if one.classes == classes})
+            for classes in dict.fromkeys(one.classes for one in known.values())
+        ]
+        # whether a mean over all answers is all that is asked, of what need not know its image or channel
+        self.lumps = all(len(one.means) == len(one.needs) and not one.looking for one in self.groups)
+
+
+_plans: dict[int, Plan] = {}
+
+
+def _plan(needs: Sequence[Lift]) -> Plan:
+    if torch.compiler.is_compiling():
+        return Plan(needs)
+    plan = _plans.get(id(needs))
+    if plan is None or plan.needs is not needs:
+        if len(_plans) > 1000:
+            _plans.clear()
+        plan = _plans[id(needs)] = Plan(needs)
+    return plan
 
 
 def _of_likelihood(need: Lift) -> bool:
@@ -93,67 +178,6 @@ def _of_likelihood(need: Lift) -> bool:
     return True
 
 
-def _suits(batch: Batch) -> bool:
-    output, target, weight = batch.output, batch.target, batch.weight
-    others = [target] if weight is None else [target, weight]
-    return (
-        output.device.type in ("cpu", "cuda") and output.layout == torch.strided and output.dtype in KINDS
-        and 3 <= output.ndim <= 5 and output.numel() >= max(LEAST, 1)
-        and (target.dtype in STORED or target.is_floating_point())
-        and all(one.device == output.device and one.layout == torch.strided and not one.requires_grad for one in others)
-        and all(type(one) in (Tensor, torch.nn.Parameter) for one in (output, *others))
-        and (torch.compiler.is_compiling() or not transformed(output))
-    )  # fmt: skip
-
-
-# by the compiled kernel
-
-
-def _stream(batch: Batch, classes: str, needs: Sequence[Lift]) -> dict[Lift, Any]:
-    """Sums and log-probabilities in one pass, as far as they are needed and known to the kernel.
-
-    A pass has one way to count errors and one focus; what asks for another has a pass of its own.
-    """
-    exclusive, indexed = is_exclusive(batch.output, batch.target, classes), batch.target.ndim < batch.output.ndim
-    regions = {_REGIONS.get(_without_classes(one)): one for one in needs}
-    regions = {name: one for name, one in regions.items() if name}
-    means = [one for one in needs if isinstance(one, Averaged)]
-    if exclusive:  # which have no yes and no to be priced: the plain formula says so
-        means = [one for one in means if _prices(one.loss, None) is None]
-    else:
-        means = [one for one in means if one.loss.focus is not None]
-    if batch.output.device.type == "cuda":  # whose kernel counts errors in one way, and has no focus
-        regions = {name: one for name, one in regions.items() if name == "linear"}
-        means = [one for one in means if exclusive or one.loss.focus == 0]
-    curved = [one for one in means if exclusive and indexed and one.loss.focus != 0]
-    sums = [one for one in means if not exclusive or one.loss.focus == 0]
-    each = [one for one in needs if one == LogProbability(classes) and exclusive and indexed]
-    if not (regions or sums or curved or each):
-        return {}
-    if not exclusive and any(_looks_at_prevalence(one.loss) for one in sums):
-        regions.setdefault("linear", RegionSums(classes))
-    focuses = list(dict.fromkeys(one.loss.focus for one in sums)) or [0.0]
-    likelihood = "each" if each or curved else "sum" if sums else "none"
-    passes = list(zip_longest(regions or ["none"], focuses))
-    truth, weight = _as_the_kernel_reads(batch)
-    output = batch.output if len(passes) == 1 else batch.output.to(real(batch.output))  # whose gradients are added up
-    made: dict[Lift, Any] = {}
-    for name, focus in passes:
-        asked = "none" if focus is None else likelihood
-        tp, fp, fn, elements, said, share, of_truth = stream(
-            output, truth, weight, batch.ignore_index, exclusive, name or "none", asked, focus or 0.0
-        )
-        counts = Counts(tp, fp, fn, elements.detach())
-        if name in regions:
-            made[regions[name]] = counts
-        made |= {one: (said, share, counts.elements) for one in sums if one.loss.focus == focus}
-        if asked == "each":
-            made |= _of_each(batch, truth, weight, of_truth, each, curved, share.detach().sum())
-    counts = made.get(RegionSums(classes))
-    made |= {one: _mean_of_sums(one.loss, made[one], counts, exclusive) for one in sums}
-    return {one: result for one, result in made.items() if one in needs}
-
-
 _REGIONS = {RegionSums(): "linear", RegionSums(squared=True): "squared", PowerSums(exponent=2.0): "power"}
 
 
@@ -161,22 +185,125 @@ def _without_classes(need: Lift) -> Lift | None:
     return replace(need, classes="auto") if isinstance(need, RegionSums | PowerSums) else None
 
 
+# what the batch is
+
+
+def _plain_tensors(batch: Batch) -> bool:
+    """On one device, and what they seem: no subclass, nothing that torch.func looks through."""
+    output, target, weight = batch.output, batch.target, batch.weight
+    device = output.device
+    return (
+        device.type in ("cpu", "cuda") and output.dtype in KINDS and output.layout == torch.strided
+        and type(output) in _KNOWN and _companion(target, device) and (weight is None or _companion(weight, device))
+        and (torch.compiler.is_compiling() or not transformed(output))
+    )  # fmt: skip
+
+
+_KNOWN = (Tensor, torch.nn.Parameter)
+
+
+def _companion(x: Tensor, device: torch.device) -> bool:
+    return (
+        type(x) in _KNOWN and x.layout == torch.strided and x.device == device and not x.requires_grad
+        and (x.dtype in STORED or x.is_floating_point())
+    )  # fmt: skip
+
+
+def _as_one_channel(batch: Batch, plan: Plan) -> Batch:
+    """Yes/no answers for whole images (N, C) as those of one channel: a mean over all is the same."""
+    output, target, weight = batch.output, batch.target, batch.weight
+    if output.ndim != 2 or target.shape != output.shape or not plan.lumps:
+        return batch
+    if weight is not None and weight.shape not in (output.shape, output.shape[:1]):
+        return batch  # which the plain formula refuses
+    if any(is_exclusive(output, target, one.classes) for one in plan.groups):
+        return batch
+    if weight is not None:
+        weight = (weight if weight.ndim == 2 else weight.unsqueeze(1)).expand_as(output)[None, None]
+    return Batch(output[None, None], target[None, None], weight, batch.ignore_index)
+
+
+@cache
+def _on_gpu() -> bool:
+    from .triton_lift import available
+
+    return MODE == "auto" and available()
+
+
+# by torch's own operator
+
+
+def _by_torch(batch: Batch, group: Group, made: list[Any]) -> None:
+    """Class indices of whole images, all of one say: there is no space to stream, and torch has it in two steps."""
+    output, target = batch.output, batch.target
+    if batch.weight is not None or batch.ignore_index is not None or torch.compiler.is_compiling():
+        return
+    if target.ndim == 2 or not is_exclusive(output, target, group.classes):
+        return
+    logits, target = output.to(real(output)), target.long()
+    for at, loss in group.means.items():
+        if at in group.priced or not target.numel():
+            continue
+        curved = loss.focus != 0
+        try:
+            cost = F.cross_entropy(logits, target, ignore_index=NO_INDEX, reduction="none" if curved else "mean")
+        except IndexError:
+            raise out_of_range(target, None, output.shape[1]) from None
+        made[at] = _formula(loss, cost.neg()).mean() if curved else cost
+
+
+NO_INDEX = -(1 << 61) - 1  # which no target holds: for functions that must ignore one
+
+
+# by the compiled kernel
+
+
+def _stream(batch: Batch, group: Group, made: list[Any]) -> None:
+    """Sums and log-probabilities in one pass, as far as they are needed and known to the kernel."""
+    output = batch.output
+    exclusive, indexed = is_exclusive(output, batch.target, group.classes), batch.target.ndim < output.ndim
+    passes = group.passes(exclusive, indexed, output.device.type == "cuda")
+    if not passes:
+        return
+    truth, weight = _as_the_kernel_reads(batch)
+    output = output if len(passes) == 1 else output.to(real(output))  # whose gradients are added up
+    linear = None
+    priced: list[tuple[int, Streams]] = []
+    for one in passes:
+        seen = stream(output, truth, weight, batch.ignore_index, exclusive, one.region, one.likelihood, one.focus)
+        counts = Counts(seen.tp, seen.fp, seen.fn, seen.elements)
+        linear = counts if one.region == "linear" else linear
+        if one.counts is not None:
+            made[one.counts] = counts
+        for at in one.means:
+            if at in group.priced:
+                priced.append((at, seen))
+            else:
+                made[at] = seen.cost
+        if one.each is not None or one.curved:
+            _of_each(batch, group, one, seen, truth, weight, made)
+    for at, seen in priced:
+        yes, no = (part.flatten(1) if isinstance(part, Tensor) else part for part in _asked(group.means[at], linear))
+        made[at] = -(yes * seen.said + no * seen.other).sum() / seen.weight
+
+
+def _asked(loss: LikelihoodLoss, counts: Counts | None) -> Prices:
+    prices = _prices(loss, counts)
+    assert prices is not None
+    return prices
+
+
 def _of_each(
-    batch: Batch,
-    truth: Tensor,
-    weight: Tensor | None,
-    log_p: Tensor,
-    each: Sequence[Lift],
-    curved: Sequence[Averaged],
-    shares: Tensor,
-) -> dict[Lift, Any]:
+    batch: Batch, group: Group, one: Pass, seen: Streams, truth: Tensor, weight: Tensor | None, made: list[Any]
+) -> None:
     """What is made of each log-probability."""
     share = _share(batch, truth, weight)
-    made: dict[Lift, Any] = {one: _curved(one.loss, log_p, share) / _or_one(shares) for one in curved}
-    if each:
-        one = log_p.new_ones(()).expand_as(log_p)
-        made[each[0]] = Answers(log_p, one if share is None else share, one, 0)
-    return made
+    assert seen.each is not None
+    for at in one.curved:
+        made[at] = _curved(group.means[at], seen.each, share) / seen.weight
+    if one.each is not None:
+        ones = seen.each.new_ones(()).expand_as(seen.each)
+        made[one.each] = Answers(seen.each, ones if share is None else share, ones, 0)
 
 
 def _as_the_kernel_reads(batch: Batch) -> tuple[Tensor, Tensor | None]:
@@ -192,26 +319,16 @@ def _as_the_kernel_reads(batch: Batch) -> tuple[Tensor, Tensor | None]:
     return truth, weight_of(batch, output.new_empty((), dtype=kind).expand(output.shape))
 
 
-def _mean_of_sums(
-    loss: LikelihoodLoss, sums: tuple[Tensor, Tensor, Tensor], counts: Counts | None, exclusive: bool
-) -> Tensor:
-    """The mean of a loss that is a power of the error times -log p, from the last sums of a pass."""
-    said, other, elements = sums
-    if exclusive:
-        return -said.sum() / _or_one(other.detach().sum())
-    prices = _prices(loss, counts) or (1.0, 1.0)
-    yes, no = (one.flatten(1) if isinstance(one, Tensor) else one for one in prices)
-    return -(yes * said + no * other).sum() / _or_one(elements.sum())
-
-
 def _curved(loss: LikelihoodLoss, log_p: Tensor, share: Tensor | None) -> Tensor:
     """The sum of what elements cost, each times its share."""
-    least = loss.least(log_p.new_ones(()))
-    return summed(loss.formula if least is None else partial(_less, loss.formula, least), log_p, share)
+    return summed(partial(_formula, loss), log_p, share)
 
 
-def _less(formula: Callable[[Tensor], Tensor], least: Tensor, x: Tensor) -> Tensor:
-    return formula(x) - least
+def _formula(loss: LikelihoodLoss, log_p: Tensor) -> Tensor:
+    """Of the log-probabilities of truths that are sure."""
+    value = loss.formula(log_p)
+    least = None if type(loss).least is LikelihoodLoss.least else loss.least(log_p.new_ones(()))
+    return value if least is None else value - least
 
 
 def _share(batch: Batch, target: Tensor, weight: Tensor | None) -> Tensor | None:
@@ -239,7 +356,7 @@ class _Prevalence:
         yes, total = self.counts.tp + self.counts.fn, self.counts.elements
         if over == "batch":
             yes, total = yes.sum(0, keepdim=True), total.sum(0, keepdim=True)
-        return (yes / _or_one(total)).detach()
+        return (yes / torch.where(total > 0, total, 1.0)).detach()
 
 
 def _prices(loss: LikelihoodLoss, counts: Counts | None) -> Prices | None:
@@ -252,25 +369,22 @@ def _looks_at_prevalence(loss: LikelihoodLoss) -> bool:
     return seen.looked
 
 
-def _or_one(total: Tensor) -> Tensor:
-    return torch.where(total > 0, total, 1.0)
-
-
 # in blocks of torch
 
 
-def _in_blocks(batch: Batch, classes: str, needs: Sequence[Lift]) -> dict[Lift, Any]:
-    """Sums over voxels, where that is worth it."""
-    output, target = batch.output, batch.target
-    if torch.compiler.is_compiling() or output.shape[1] < FEWEST:
-        return {}
+def _in_blocks(batch: Batch, group: Group, results: list[Any]) -> None:
+    """What is left of the sums over voxels, where that is worth it."""
+    output, target, classes = batch.output, batch.target, group.classes
+    needs = {one: at for at, one in group.needs.items() if results[at] is None}
+    if not needs or torch.compiler.is_compiling() or output.shape[1] < FEWEST:
+        return
     if batch.weight is not None:
         check_weight(batch, batch.weight)
     made: dict[Lift, Any] = {}
     additive = [one for one in needs if isinstance(one, ADDITIVE)]
     means = [one for one in needs if isinstance(one, Averaged)]
-    means = [one for one in means if not _looks_at_prevalence(one.loss)]
-    linear = [one for one in means if one.loss.focus == 0 and _prices(one.loss, None) is None]
+    means = [one for one in means if needs[one] not in group.looking]
+    linear = [one for one in means if one.loss.focus == 0 and needs[one] not in group.priced]
     region, shared = RegionSums(classes), batch.weight is None or batch.weight.ndim < output.ndim
     if (
         is_exclusive(output, target, classes)
@@ -281,18 +395,19 @@ def _in_blocks(batch: Batch, classes: str, needs: Sequence[Lift]) -> dict[Lift, 
         plain = [region, *linear[:1]]
         parts = in_blocks(Softmax(bool(linear)), plain, batch)
         made[region] = Counts(*parts[:4])
-        made |= {one: parts[4].sum() / _or_one(parts[5].sum()) for one in linear}
+        made |= {one: parts[4].sum() / weight_sum(parts[5]) for one in linear}
     rest = [one for one in (*additive, *means) if one not in made]
     if rest:
         parts = in_blocks(Lifted(rest), rest, batch)
         for one in rest:
             made[one], parts = _gathered(one, parts)
-    return {one: result for one, result in made.items() if one in needs}
+    for one, at in needs.items():
+        results[at] = made.get(one)
 
 
 def _gathered(need: Lift, parts: list[Tensor]) -> tuple[Any, list[Tensor]]:
     """What a lift gives, from its sums; and the sums of the others."""
     if isinstance(need, Averaged):
-        return parts[0].sum() / _or_one(parts[1].sum()), parts[2:]
+        return parts[0].sum() / weight_sum(parts[1]), parts[2:]
     made = {FourSums: FourCounts, ErrorSums: ErrorCounts}.get(type(need), Counts)
     return made(*parts[: len(made._fields)]), parts[len(made._fields) :]

@@ -17,8 +17,9 @@ HOME = Path(__file__).parent / "compiled"
 LEVELS = {"AVX512": ("v4", "v3", "v2"), "AVX2": ("v3", "v2")}  # of torch; any other: v2
 ENDINGS = {"linux": "so", "darwin": "dylib", "win32": "dll"}
 MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
-VERSION = 1  # as in lift.c: raised when the meaning of a job changes, but not its size
+VERSION = 2  # as in lift.c: raised when the meaning of a job changes, but not its size
 TILE = 256  # voxels, as in lift.c
+ROWS = 6  # of sums, likewise
 HUGE_PAGE, ADVISED = 2 << 20, 14  # bytes; MADV_HUGEPAGE of Linux
 
 Strides = c_int64 * 5  # of image, class, outer rows, rows, voxels
@@ -33,8 +34,11 @@ class Job(Structure):
                                       "target_as", "weight_as", "ignored", "ignoring", "bad")]
         + [(f"{name}_at", Strides) for name in ("logits", "target", "weight", "each", "upstream", "gradient")]
         + [("focus", c_double), ("hit", c_double * 2), ("error", c_double * 2)]
-        + [(name, c_void_p) for name in ("logits", "target", "weight", "sums", "each", "gradient", "upstream",
-                                         "of_sums", "room")]
+        + [(name, c_void_p) for name in ("logits", "target", "weight", "sums", "totals", "cost")]
+        + [("divisor", c_double)]
+        + [(name, c_void_p) for name in ("each", "gradient", "upstream")]
+        + [("of_totals", c_void_p * ROWS), ("of_totals_at", c_int64 * 2 * ROWS)]
+        + [(name, c_void_p) for name in ("of_cost", "of_sums", "room")]
     )  # fmt: skip
 
 
@@ -69,9 +73,9 @@ def _load(file: Path) -> ctypes.CDLL | None:
         return None
 
 
-def run(function: str, job: Job) -> None:
-    """By as many threads as torch has."""
-    work, threads = getattr(library(), function), threads_of(job)
+def run(function: str, job: Job, threads: int) -> None:
+    """By so many threads."""
+    work = getattr(library(), function)
     if threads == 1:
         work(byref(job))
     elif (team := _team()) is not None:
@@ -99,14 +103,12 @@ if hasattr(os, "register_at_fork"):
 
 @cache
 def _team() -> Callable[..., None] | None:
-    """What starts a team of the OpenMP library that torch has loaded, so that there are no two that compete."""
+    """What starts a team of the OpenMP library that torch runs on. Other packages bring others: two would compete."""
     if sys.platform != "linux":
         return None
-    try:
-        maps = Path("/proc/self/maps").read_text().splitlines()
-        loaded = {line.split(maxsplit=5)[5] for line in maps if "libgomp" in line}
-        start = ctypes.CDLL(min(loaded)).GOMP_parallel
-    except (OSError, ValueError, AttributeError):
+    try:  # what is looked up in a library is looked up in those that it needs, too
+        start = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so")).GOMP_parallel
+    except (OSError, AttributeError):
         return None
     start.argtypes, start.restype = [c_void_p, c_void_p, ctypes.c_uint, ctypes.c_uint], None
     return start

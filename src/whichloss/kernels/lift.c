@@ -4,7 +4,8 @@
    of the truth where that of each voxel is asked for; backward computes the softmax once more, and writes the gradient.
    No libm and no thread library: any team of threads may call `lift_forward` and `lift_backward` with one job, each
    thread takes blocks until none is left, and every block has sums of its own, so that the result is the same for any
-   number of threads.
+   number of threads. One thread adds them up afterwards (`lift_gather`), and collects beforehand what the gradient
+   starts from (`lift_collect`).
 
    No -ffast-math: logits of -inf must have probability 0, and NaN must stay NaN. */
 
@@ -35,13 +36,18 @@ typedef struct {
     double focus, hit[2], error[2];                /* see `power` and `bend` */
     const void *logits, *target, *weight;          /* weight: NULL, all count alike */
     double *sums;                                  /* blocks x ROWS x classes */
+    void *totals, *cost;                           /* images x ROWS x classes; one number, see `lift_gather` */
+    double divisor;                                /* of the cost: the weight of all elements */
     void *each, *gradient;                         /* each: the log-probability of the truth */
     const void *upstream;                          /* of `each` */
-    const void *of_sums;                           /* images x ROWS x classes: upstream of the sums */
+    const void *of_totals[ROWS];                   /* upstream of each row of totals; NULL: 0 */
+    int64_t of_totals_at[ROWS][2];                 /* strides in elements: image, class */
+    const void *of_cost;                           /* of the cost, likewise */
+    void *of_sums;                                 /* images x ROWS x classes, of all that */
     void *room;                                    /* a tile for each thread */
 } Job;
 
-EXPORT int64_t lift_job(void) { return sizeof(Job) * 1000 + 1; } /* what library.py must agree with: 1 is our version */
+EXPORT int64_t lift_job(void) { return sizeof(Job) * 1000 + 2; } /* what library.py must agree with: 2 is our version */
 
 /* float32 */
 
@@ -65,14 +71,8 @@ INLINE float exp_float(float x) {                  /* Cody and Waite's reduction
     return x == x ? y : x;
 }
 
-INLINE float log_float(float x) {                  /* of sums of exponentials: normal numbers of 1 and more, or NaN */
-    int32_t i;
-    memcpy(&i, &x, 4);
-    int32_t e = (i - 0x3f3504f3) >> 23;
-    i -= (int32_t)((uint32_t)e << 23);
-    float m, k = (float)e;
-    memcpy(&m, &i, 4);
-    float f = m - 1.f, z = f * f, p = 7.0376836292e-2f;
+INLINE float log_near_float(float f, float k) {    /* log(1 + f) + k log 2, of f from sqrt(1/2) - 1 to sqrt(2) - 1 */
+    float z = f * f, p = 7.0376836292e-2f;
     p = p * f - 1.1514610310e-1f;
     p = p * f + 1.1676998740e-1f;
     p = p * f - 1.2420140846e-1f;
@@ -81,9 +81,23 @@ INLINE float log_float(float x) {                  /* of sums of exponentials: n
     p = p * f + 2.0000714765e-1f;
     p = p * f - 2.4999993993e-1f;
     p = p * f + 3.3333331174e-1f;
-    float y = f * z * p + k * -2.12194440e-4f - 0.5f * z;
-    y = f + y + k * 0.693359375f;
+    return f + (f * z * p + k * -2.12194440e-4f - 0.5f * z) + k * 0.693359375f;
+}
+
+INLINE float log_float(float x) {                  /* of sums of exponentials: normal numbers of 1 and more, or NaN */
+    int32_t i;
+    memcpy(&i, &x, 4);
+    int32_t e = (i - 0x3f3504f3) >> 23;
+    i -= (int32_t)((uint32_t)e << 23);
+    float m;
+    memcpy(&m, &i, 4);
+    float y = log_near_float(m - 1.f, (float)e);
     return x == x ? y : x;
+}
+
+INLINE float log1p_float(float x) {                /* of 0 to 1 */
+    int high = x > 0.41421356f;
+    return log_near_float(high ? 0.5f * x - 0.5f : x, high ? 1.f : 0.f);
 }
 
 /* float64 */
@@ -114,14 +128,8 @@ INLINE double exp_double(double x) {               /* the same with Taylor's pol
     return x == x ? y : x;
 }
 
-INLINE double log_double(double x) {               /* fdlibm's */
-    int64_t i;
-    memcpy(&i, &x, 8);
-    int64_t e = (i - 0x3fe6a09e667f3bcdLL) >> 52;
-    i -= (int64_t)((uint64_t)e << 52);
-    double m, k = (double)e;
-    memcpy(&m, &i, 8);
-    double f = m - 1.0, s = f / (2.0 + f), z = s * s, half = 0.5 * f * f, r = 1.479819860511658591e-1;
+INLINE double log_near_double(double f, double k) { /* fdlibm's */
+    double s = f / (2.0 + f), z = s * s, half = 0.5 * f * f, r = 1.479819860511658591e-1;
     r = r * z + 1.531383769920937332e-1;
     r = r * z + 1.818357216161805012e-1;
     r = r * z + 2.222219843214978396e-1;
@@ -129,8 +137,23 @@ INLINE double log_double(double x) {               /* fdlibm's */
     r = r * z + 3.999999999940941908e-1;
     r = r * z + 6.666666666666735130e-1;
     r = r * z;
-    double y = k * 6.93147180369123816490e-1 - ((half - (s * (half + r) + k * 1.90821492927058770002e-10)) - f);
+    return k * 6.93147180369123816490e-1 - ((half - (s * (half + r) + k * 1.90821492927058770002e-10)) - f);
+}
+
+INLINE double log_double(double x) {
+    int64_t i;
+    memcpy(&i, &x, 8);
+    int64_t e = (i - 0x3fe6a09e667f3bcdLL) >> 52;
+    i -= (int64_t)((uint64_t)e << 52);
+    double m;
+    memcpy(&m, &i, 8);
+    double y = log_near_double(m - 1.0, (double)e);
     return x == x ? y : x;
+}
+
+INLINE double log1p_double(double x) {
+    int high = x > 0.41421356237309503;
+    return log_near_double(high ? 0.5 * x - 0.5 : x, high ? 1.0 : 0.0);
 }
 
 /* storage in 16 bits */
@@ -186,10 +209,12 @@ INLINE uint16_t to_half(float x) {                 /* to nearest, ties to even; 
 #define REAL float
 #define EXP exp_float
 #define LOG log_float
+#define LOG1P log1p_float
 #include "tiles.inc"
 
 #define KIND f64
 #define REAL double
 #define EXP exp_double
 #define LOG log_double
+#define LOG1P log1p_double
 #include "tiles.inc"

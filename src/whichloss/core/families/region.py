@@ -90,16 +90,16 @@ class RegionLoss(Loss):
             undefined = seen.tp + n.fp + n.fn == 0  # nothing there and nothing found
             seen = seen._replace(tp=torch.where(undefined, 1.0, seen.tp))
         value = self.formula(seen)
-        weight = torch.where(nothing, 0.0, weight.expand_as(value))
+        weight = weight.expand_as(value).masked_fill(nothing, 0.0)
         if self.empty != "formula":
             absent = (n.tp + n.fn).detach() == 0
             if self.empty == "skip":
-                weight = torch.where(absent, 0.0, weight)
+                weight = weight.masked_fill(absent, 0.0)
             elif self.empty == "zero":
-                value = torch.where(absent, 0.0, value)
+                value = value.masked_fill(absent, 0.0)
             else:
                 value = torch.where(absent, n.fp / torch.where(nothing, 1.0, n.elements), value)
-        return Terms(torch.where(weight > 0, value, 0.0), weight)
+        return Terms(value.masked_fill(weight <= 0, 0.0), weight)
 
     def _class_weight(self, n: Counts) -> Tensor:
         classes = n.tp.shape[1]
