@@ -18,14 +18,16 @@ from whichloss.kernels import fuse  # noqa: E402
 
 assert library.library() is not None
 fuse.COMPILED, fuse.LEAST = True, 0
+alone = parse("CrossEntropy() + Focal()")  # whose many classes may be read row by row
 loss, done = parse("CrossEntropy() + Dice() + Focal() + SquaredDice()"), 0
-for shape in ((1, 2, 1), (2, 3, 7, 9), (1, 14, 17, 31), (2, 5, 4, 6, 11), (1, 4, 600)):
+for shape in ((1, 2, 1), (2, 3, 7, 9), (1, 14, 17, 31), (2, 5, 4, 6, 11), (1, 4, 600), (1, 37, 270)):
     for kind in KINDS:
         for layout in LAYOUTS:
             for name, one in problems(shape, kind).items():
                 logits = in_layout(one.logits, layout)
-                value_and_gradient(asking(loss, name), Problem(logits, one.target, one.weight, one.ignore_index))
-                done += 1
+                for part in (loss, alone):
+                    value_and_gradient(asking(part, name), Problem(logits, one.target, one.weight, one.ignore_index))
+                    done += 1
 for wrong in (-1, 5, 127, 2**31 - 1, 2**40, -(2**62)):
     target = torch.full((1, 9, 33), wrong)
     try:

@@ -1,5 +1,7 @@
 """Kernels in threads, forks, workers and compilers; what they keep in memory; which losses they serve."""
 
+import ctypes
+import importlib
 import os
 import signal
 import subprocess
@@ -73,6 +75,19 @@ def test_after_a_fork():
         os._exit(0 if same else 1)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+@compiled
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads of Python do the work")
+def test_the_threads_are_torchs_though_others_bring_theirs():
+    """Two OpenMP libraries fight for the cores: it took 8 ms a step where scikit-learn had been imported."""
+    importlib.import_module("sklearn.utils._openmp_helpers")  # which loads another
+    loaded = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "libgomp" in line}
+    torchs = [name for name in loaded if Path(name).parent == Path(torch.__file__).parent / "lib"]
+    if len(torchs) != 1 or len(loaded) < 2:
+        pytest.skip(f"one OpenMP library for all: {loaded}")
+    start = ctypes.CDLL(torchs[0]).GOMP_parallel
+    assert ctypes.cast(library._team(), ctypes.c_void_p).value == ctypes.cast(start, ctypes.c_void_p).value
 
 
 class Losses(Dataset):

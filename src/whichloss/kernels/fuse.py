@@ -38,6 +38,7 @@ if MODE not in MODES:
     raise UserError(f"WHICHLOSS_KERNELS is one of {', '.join(MODES)}, not {MODE!r}")
 
 LEAST = 1 << 12  # logits; of fewer the plain formula is as fast as blocks of torch, or what a GPU waits for
+FEW, MANY = 32, 256  # classes of whole images; with some in between torch's cross-entropy is as fast
 FEWEST = 4  # classes; of fewer the plain formula is faster than blocks of torch
 COMPILED = MODE == "auto" and library() is not None
 NAME = f"compiled ({found()})" if COMPILED else "plain" if MODE == "off" else "torch in blocks"
@@ -54,7 +55,7 @@ def fused(batch: Batch, needs: Sequence[Lift]) -> list[Any]:
         made[at] = pairs.averaged(batch, loss)
     if plan.groups and _plain_tensors(batch):
         cpu = batch.output.device.type == "cpu"
-        batch = _as_one_channel(batch, plan)
+        batch = _as_an_image(batch, plan)
         logits = batch.output.numel() if 3 <= batch.output.ndim <= 5 else 0
         for group in plan.groups if logits else ():
             if COMPILED if cpu else logits >= LEAST and _on_gpu():
@@ -209,18 +210,27 @@ def _companion(x: Tensor, device: torch.device) -> bool:
     )  # fmt: skip
 
 
-def _as_one_channel(batch: Batch, plan: Plan) -> Batch:
-    """Yes/no answers for whole images (N, C) as those of one channel: a mean over all is the same."""
+def _as_an_image(batch: Batch, plan: Plan) -> Batch:
+    """Answers for whole images (N, C), where a mean over all is asked for, as those for the voxels of one image.
+
+    Yes/no answers are all of one channel. One class of several: with classes in between torch's own operator is faster.
+    """
     output, target, weight = batch.output, batch.target, batch.weight
-    if output.ndim != 2 or target.shape != output.shape or not plan.lumps:
+    if output.ndim != 2 or not plan.lumps or torch.compiler.is_compiling():
         return batch
     if weight is not None and weight.shape not in (output.shape, output.shape[:1]):
         return batch  # which the plain formula refuses
-    if any(is_exclusive(output, target, one.classes) for one in plan.groups):
+    exclusive = {is_exclusive(output, target, one.classes) for one in plan.groups}
+    if exclusive == {False}:
+        if weight is not None:
+            weight = (weight if weight.ndim == 2 else weight.unsqueeze(1)).expand_as(output)[None, None]
+        return Batch(output[None, None], target[None, None], weight, batch.ignore_index)
+    classes, by_row = output.shape[1], target.ndim == 1 and (weight is None or weight.ndim == 1)
+    few, many = classes <= FEW, classes >= MANY and by_row and output.stride(1) == 1 and output.dtype.itemsize > 2
+    if exclusive != {True} or not COMPILED or output.numel() < LEAST or not (few or many):
         return batch
-    if weight is not None:
-        weight = (weight if weight.ndim == 2 else weight.unsqueeze(1)).expand_as(output)[None, None]
-    return Batch(output[None, None], target[None, None], weight, batch.ignore_index)
+    weight = None if weight is None else weight.t()[None]
+    return Batch(output.t()[None], target.t()[None], weight, batch.ignore_index)
 
 
 @cache

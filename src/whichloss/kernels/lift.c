@@ -9,10 +9,13 @@
 
    No -ffast-math: logits of -inf must have probability 0, and NaN must stay NaN. */
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
 #define TILE 256
+#define MANY 32                                    /* classes, of which each voxel's are worth a loop of their own */
+#define LINE 16                                    /* classes of a voxel that are moved together, where they lie together */
 #define ROWS 6                                     /* of sums: TP, FP, FN, elements, and two of log-probabilities */
 #define INLINE static inline __attribute__((always_inline))
 #define APART static __attribute__((noinline)) /* called once a tile: what is inlined everywhere compiles for a minute */
