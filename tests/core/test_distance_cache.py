@@ -172,7 +172,7 @@ def test_linear_time_takes_over_where_objects_lie_far_and_gives_the_same(monkeyp
     monkeypatch.setattr(distance, "_asked", True)
     plain = distance.to_nearest(objects, steps)
     monkeypatch.setattr(distance, "_linear", linear)
-    for most in (distance.FAR, 1):
+    for most in (distance.FAR, (1, 1)):
         monkeypatch.setattr(distance, "FAR", most)
         found = distance.to_nearest(objects, steps)
         assert found.dtype == plain.dtype and torch.allclose(found, plain, rtol=1e-12)

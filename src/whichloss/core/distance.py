@@ -20,7 +20,7 @@ from torch import Tensor
 from .errors import UserError
 
 Transform = Callable[[Tensor, Sequence[float]], Tensor]  # as `to_nearest`, of an image with at least one object
-FAR = 64  # places along an axis beyond which linear time is worth its constant
+FAR = 8, 64  # places along an axis, of pictures and of volumes, beyond which linear time is worth its constant
 BLOCK = 1 << 16  # voxels that are looked at in one go on a CPU: they stay in its cache
 LOOK = 4  # places further, it is looked whether anything is left to improve
 EXACT = 1 << 24  # up to here float32 holds every whole number
@@ -40,9 +40,9 @@ def to_nearest(objects: Tensor, spacing: Sequence[float]) -> Tensor:
     before = torch.where(objects, apart, -torch.inf).cummax(-1).values
     after = torch.where(objects, apart, torch.inf).flip(-1).cummin(-1).values.flip(-1)
     squared = (torch.minimum(apart - before, after - apart) * spacing[-1]).square()
-    linear = _linear_on(objects)
+    linear, far = _linear_on(objects), FAR[objects.ndim > 2]
     for axis, step in enumerate(spacing[:-1]):
-        nearer = _nearest_along(squared, axis, step, FAR if linear else squared.shape[axis])
+        nearer = _nearest_along(squared, axis, step, far if linear else squared.shape[axis])
         if nearer is None:
             assert linear is not None
             return linear(objects, spacing)

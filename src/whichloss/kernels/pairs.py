@@ -23,7 +23,7 @@ def averaged(batch: Batch, loss: EmbeddingLoss) -> Tensor | None:
     if not isinstance(lift, PointLift) or not _suits(batch):
         return None
     cells, cases = CELLS if batch.output.device.type == "cpu" else ELSEWHERE, batch.target.numel()
-    each = lift.comparisons(cases)
+    each = lift.comparisons(batch.target)
     if not 2 * cells < cases * each <= MOST:
         return None
     rows = max(1, max(cells, LEAST * cases) // each)

@@ -38,9 +38,9 @@ class PointLift(Lift):
     def compare(self, cases: Points, rows: slice) -> Compared:
         """Some of the cases with all."""
 
-    def comparisons(self, cases: int) -> int:
-        """How many numbers are made on the way for each of so many cases."""
-        return cases
+    def comparisons(self, labels: Tensor) -> int:
+        """How many numbers are made on the way for each case, at most."""
+        return labels.numel()
 
     def points(self, batch: Batch) -> Points:
         cases = points(batch)
@@ -61,7 +61,7 @@ class Triplets(PointLift):
     """For anchors: how much farther a case of the same class is than a case of another.
 
     hardest    the farthest of the same class and the nearest of another: one triplet an anchor
-    all        every triplet of the batch; memory grows with the cube of its size
+    all        every triplet of the batch; memory grows with its size squared times that of its largest class
     violating  those of all triplets in which the other case is not farther by `margin`
     """
 
@@ -78,15 +78,23 @@ class Triplets(PointLift):
             has_both = friends.any(1) & others.any(1)
             gap = torch.where(has_both, farthest, 0.0) - torch.where(has_both, nearest, 0.0)
             return Compared((gap.unsqueeze(1),), (weight * has_both).unsqueeze(1))
-        gap = distance.unsqueeze(2) - distance.unsqueeze(1)  # anchor, friend, other
+        farther = distance
         friends, others = friends * cases.weight, others * cases.weight
+        if not torch.compiler.is_compiling() and friends.numel():  # which wants to know sizes beforehand
+            most = int((friends > 0).sum(1).amax())
+            first = (friends > 0).to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most]
+            farther, friends = distance.gather(1, first), friends.gather(1, first)
+        gap = farther.unsqueeze(2) - distance.unsqueeze(1)  # anchor, friend, other
         share = weight[:, None, None] * friends.unsqueeze(2) * others.unsqueeze(1)
         if self.mining == "violating":
             share = torch.where(gap.detach() > -self.margin, share, 0.0)
         return Compared((gap.flatten(1),), share.flatten(1))
 
-    def comparisons(self, cases: int) -> int:
-        return cases if self.mining == "hardest" else cases * cases
+    def comparisons(self, labels: Tensor) -> int:
+        friends = (
+            1 if self.mining == "hardest" or not labels.numel() else int(labels.unique(return_counts=True)[1].max())
+        )
+        return labels.numel() * friends
 
 
 @dataclass(frozen=True)
