@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 from whichloss import parse, registry
 from whichloss.core import LikelihoodLoss, Loss, PresetLoss, RegionLoss, Sum, WrapperLoss
 from whichloss.core.lifts.averaged import Averaged
-from whichloss.kernels import fuse, library, streamed
+from whichloss.core.lifts.log_probability import LogProbability
+from whichloss.kernels import fuse, library, plan, streamed
 
 HOME = Path(fuse.__file__).parent
 LOSS = "CrossEntropy() + Dice() + Focal()"
@@ -176,7 +177,7 @@ def test_integers_are_never_one_hot_and_nothing_but_the_gradient_is_as_large_as_
 
 def serves(need):
     """Whether a kernel should have made it of exclusive indices."""
-    return isinstance(need, fuse.ADDITIVE | fuse.LogProbability) or (
+    return isinstance(need, plan.ADDITIVE | LogProbability) or (
         isinstance(need, Averaged) and isinstance(need.loss, LikelihoodLoss)
     )
 
