@@ -1,7 +1,8 @@
 """What is streamed instead of computed whole: the lifts that look at the logits of images and volumes.
 
 Sums over voxels and log-probabilities are made in one pass by the compiled kernel; what it does not know, and all where
-it is missing, in blocks of plain torch; small batches, and what is no sum over voxels, by the plain formulas.
+it is missing, in blocks of plain torch; what is no sum over voxels, by the plain formulas. Answers for whole images are
+those for the voxels of one image, or cross-entropy as torch has it.
 """
 
 import os
