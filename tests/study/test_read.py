@@ -266,7 +266,8 @@ def test_a_shipped_study_is_read_by_name_and_survives_being_written(tmp_path: Pa
 
 
 def test_every_loss_survives_being_written(tmp_path: Path) -> None:
-    losses = list(dict.fromkeys(loss for cls in registry(Loss).values() for loss in cls.examples()))
+    ours = [cls for cls in registry(Loss).values() if cls.__module__.startswith("whichloss.")]  # tests define others
+    losses = list(dict.fromkeys(loss for cls in ours for loss in cls.examples()))
     mixed = sum(losses[1:9], start=0.5 * losses[0])  # a line far longer than YAML's
     study = tiny_study(losses=[*losses, mixed], baseline=mixed)
     assert read_back(study, tmp_path) == study

@@ -19,7 +19,7 @@ from whichloss.core.question import Batch, out_of_range, weight_of
 from .library import in_huge_pages
 
 CELLS = 1 << 19  # logits of a block
-POINTS = 1 << 17  # numbers of a block of `summed`
+POINTS = 1 << 17  # numbers of a block of `averaged`
 FEW = 1 << 13  # which torch adds up in one thread, so that the sum does not depend on how many there are
 
 Where = tuple[slice, ...]  # of an image, and of its axes of space
@@ -197,11 +197,11 @@ def _block(batch: Batch, where: Where) -> Batch:
 # a formula of one number
 
 
-def summed(formula: Callable[[Tensor], Tensor], x: Tensor, share: Tensor | None) -> Tensor:
-    """The sum of formula(x) times its share, where that is above 0. Backward keeps one number for each x."""
+def averaged(formula: Callable[[Tensor], Tensor], x: Tensor, share: Tensor | None, total: Tensor | float) -> Tensor:
+    """The sum of formula(x) times its share, where that is above 0, over the total. Backward keeps one number an x."""
     if torch.compiler.is_compiling() or x.numel() <= FEW:  # a compiler does as much by itself
-        return _shared(formula, x, share).sum()
-    return Summed.apply(x, share, formula)  # type: ignore[return-value]
+        return formula(x).mean() if share is None else _shared(formula, x, share).sum() / total
+    return Summed.apply(x, share, formula) / total  # type: ignore[operator]
 
 
 def _shared(formula: Callable[[Tensor], Tensor], x: Tensor, share: Tensor | None) -> Tensor:

@@ -26,7 +26,7 @@ from whichloss.core.question import Batch, check_weight, is_exclusive, out_of_ra
 from whichloss.core.terms import weight_sum
 
 from . import pairs
-from .blocks import Lifted, Softmax, in_blocks, summed
+from .blocks import Lifted, Softmax, averaged, in_blocks
 from .library import found, library
 from .pairs import transformed
 from .plan import ADDITIVE, Group, Pass, Plan, plan_of, prices
@@ -186,7 +186,7 @@ def _of_each(
     share = _share(batch, truth, weight)
     assert seen.each is not None
     for at in one.curved:
-        made[at] = _curved(group.means[at], seen.each, share) / seen.weight
+        made[at] = averaged(partial(_formula, group.means[at]), seen.each, share, seen.weight)
     if one.each is not None:
         ones = seen.each.new_ones(()).expand_as(seen.each)
         made[one.each] = Answers(seen.each, ones if share is None else share, ones, 0)
@@ -203,11 +203,6 @@ def _as_the_kernel_reads(batch: Batch) -> tuple[Tensor, Tensor | None]:
     check_weight(batch, weight)
     kind = weight.dtype if weight.dtype in reads else real(output)
     return truth, weight_of(batch, output.new_empty((), dtype=kind).expand(output.shape))
-
-
-def _curved(loss: LikelihoodLoss, log_p: Tensor, share: Tensor | None) -> Tensor:
-    """The sum of what elements cost, each times its share."""
-    return summed(partial(_formula, loss), log_p, share)
 
 
 def _formula(loss: LikelihoodLoss, log_p: Tensor) -> Tensor:
