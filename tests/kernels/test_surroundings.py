@@ -183,7 +183,9 @@ def serves(need):
 
 
 def of_both_families():
-    examples = [one for cls in registry(Loss).values() for one in cls.examples()]
+    examples = [
+        one for cls in registry(Loss).values() if cls.__module__.startswith("whichloss.") for one in cls.examples()
+    ]
     return [one for one in examples if isinstance(one, RegionLoss | LikelihoodLoss | PresetLoss | WrapperLoss | Sum)]
 
 
