@@ -37,7 +37,7 @@ MODE = os.environ.get("WHICHLOSS_KERNELS", "auto")
 if MODE not in MODES:
     raise UserError(f"WHICHLOSS_KERNELS is one of {', '.join(MODES)}, not {MODE!r}")
 
-LEAST = 1 << 12  # logits; of fewer the plain formula is as fast as blocks of torch, or what a GPU waits for
+LEAST = 1 << 12  # logits; of fewer the plain formula is as fast as blocks of torch, a GPU, or a compiler's steps
 FEW, MANY = 32, 256  # classes of whole images; with some in between torch's cross-entropy is as fast
 FEWEST = 4  # classes; of fewer the plain formula is faster than blocks of torch
 COMPILED = MODE == "auto" and library() is not None
@@ -53,13 +53,14 @@ def fused(batch: Batch, needs: Sequence[Lift]) -> list[Any]:
     for at, loss in plan.embeddings:
         made[at] = pairs.averaged(batch, loss)
     if plan.groups and _plain_tensors(batch):
-        cpu = batch.output.device.type == "cpu"
         batch = _as_an_image(batch, plan)
-        logits = batch.output.numel() if 3 <= batch.output.ndim <= 5 else 0
+        cpu, logits = batch.output.device.type == "cpu", batch.output.numel() if 3 <= batch.output.ndim <= 5 else 0
+        enough = logits >= LEAST
+        streams = COMPILED and (enough or not torch.compiler.is_compiling()) if cpu else enough and _on_gpu()
         for group in plan.groups if logits else ():
-            if COMPILED if cpu else logits >= LEAST and _on_gpu():
+            if streams:
                 _stream(batch, group, made)
-            if cpu and logits >= LEAST:
+            if cpu and enough:
                 _in_blocks(batch, group, made)
         for group in plan.groups if batch.output.ndim == 2 else ():
             _by_torch(batch, group, made)
@@ -96,18 +97,20 @@ def _as_an_image(batch: Batch, plan: Plan) -> Batch:
     Yes/no answers are all of one channel. One class of several: with classes in between torch's own operator is faster.
     """
     output, target, weight = batch.output, batch.target, batch.weight
-    if output.ndim != 2 or not plan.lumps or torch.compiler.is_compiling():
+    if output.ndim != 2 or not plan.lumps:
         return batch
     if weight is not None and weight.shape not in (output.shape, output.shape[:1]):
         return batch  # which the plain formula refuses
     exclusive = {is_exclusive(output, target, one.classes) for one in plan.groups}
     if exclusive == {False}:
+        shape = 1, 1, *output.shape
         if weight is not None:
-            weight = (weight if weight.ndim == 2 else weight.unsqueeze(1)).expand_as(output)[None, None]
-        return Batch(output[None, None], target[None, None], weight, batch.ignore_index)
+            weight = (weight if weight.ndim == 2 else weight.unsqueeze(1)).expand(shape)
+        return Batch(output.view(shape), target.view(shape), weight, batch.ignore_index)
     classes, by_row = output.shape[1], target.ndim == 1 and (weight is None or weight.ndim == 1)
     few, many = classes <= FEW, classes >= MANY and by_row and output.stride(1) == 1 and output.dtype.itemsize > 2
-    if exclusive != {True} or not COMPILED or output.numel() < LEAST or not (few or many):
+    worth = COMPILED and output.numel() >= LEAST and (few or many)
+    if exclusive != {True} or not worth:
         return batch
     weight = None if weight is None else weight.t()[None]
     return Batch(output.t()[None], target.t()[None], weight, batch.ignore_index)
@@ -161,10 +164,11 @@ def _stream(batch: Batch, group: Group, made: list[Any]) -> None:
     priced: list[tuple[int, Streams]] = []
     for one in passes:
         seen = stream(output, truth, weight, batch.ignore_index, exclusive, one.region, one.likelihood, one.focus)
-        counts = Counts(seen.tp, seen.fp, seen.fn, seen.elements)
-        linear = counts if one.region == "linear" else linear
-        if one.counts is not None:
-            made[one.counts] = counts
+        if seen.tp is not None and seen.fp is not None and seen.fn is not None:
+            counts = Counts(seen.tp, seen.fp, seen.fn, seen.elements)
+            linear = counts if one.region == "linear" else linear
+            if one.counts is not None:
+                made[one.counts] = counts
         for at in one.means:
             if at in group.priced:
                 priced.append((at, seen))
