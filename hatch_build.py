@@ -123,7 +123,7 @@ def zig(target: str) -> list[str] | None:
     found = find_spec("ziglang")
     if target not in TARGETS or found is None or found.origin is None:
         return None
-    words = [sys.executable, "-m", "ziglang", "cc", "-target", TARGETS[target][1], "-O3", "-s"]
+    words = [sys.executable, "-m", "ziglang", "cc", "-target", TARGETS[target][1], "-O3", "-fno-unroll-loops", "-s"]
     if target.startswith("win32"):  # no C library: it takes minutes to make, and nothing calls it
         headers = Path(found.origin).parent / "lib" / "libc" / "include" / "any-windows-any"
         words += ["-nostdlib", "-rtlib=compiler-rt", "-Wl,--no-entry", "-isystem", str(headers)]

@@ -205,6 +205,7 @@ INLINE uint16_t to_half(float x) {                 /* to nearest, ties to even; 
 }
 
 #define SAME(x) (x)
+#define IN_ORDER(bits) ((bits) ^ (((bits) >> (8 * sizeof(bits) - 1)) & ~INT_LEAST)) /* of floats; and the way back */
 #define NAME_(name, type) name##_##type
 #define NAME(name, type) NAME_(name, type)
 
@@ -213,6 +214,8 @@ INLINE uint16_t to_half(float x) {                 /* to nearest, ties to even; 
 #define EXP exp_float
 #define LOG log_float
 #define LOG1P log1p_float
+#define INT int32_t
+#define INT_LEAST INT32_MIN
 #include "tiles.inc"
 
 #define KIND f64
@@ -220,4 +223,6 @@ INLINE uint16_t to_half(float x) {                 /* to nearest, ties to even; 
 #define EXP exp_double
 #define LOG log_double
 #define LOG1P log1p_double
+#define INT int64_t
+#define INT_LEAST INT64_MIN
 #include "tiles.inc"
