@@ -40,7 +40,8 @@ def test_one_graph(loss: Loss):
     if learns:
         expected.backward()
         found.backward()
-        torch.testing.assert_close(fast.grad, plain.grad, rtol=1e-12, atol=0)
+        # what nearly cancels is rounded otherwise by the kernels, which small steps under a compiler go without
+        torch.testing.assert_close(fast.grad, plain.grad, rtol=1e-12, atol=1e-16)
 
 
 # what the default backend makes of them: machine code, for which it needs a compiler

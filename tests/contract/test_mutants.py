@@ -522,14 +522,14 @@ REDUCED = [
     Mutant(f"{FAMILIES}/region.py", "sums[:, 1:]", "sums[:, :-1]", "Dice(background=False, empty='volume')", BOTH),
     Mutant(
         f"{FAMILIES}/region.py",
-        "weight = torch.where(absent, 0.0, weight)",
-        "value = torch.where(absent, 0.0, value)",
+        "weight = weight.masked_fill(absent, 0.0)",
+        "value = value.masked_fill(absent, 0.0)",
         "Dice(empty='skip')",
         ORACLE,
     ),
     Mutant(
         f"{FAMILIES}/region.py",
-        "torch.where(nothing, 0.0, weight.expand_as(value))",
+        "weight.expand_as(value).masked_fill(nothing, 0.0)",
         "weight.expand_as(value)",
         "Dice()",
         CONTRACT,
