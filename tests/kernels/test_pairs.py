@@ -488,3 +488,11 @@ def test_a_loss_called_with_many_cases_is_computed_in_blocks(lifts_made):
         asked.clear(), given.clear()
         parse(text)(torch.randn(2048, 16, requires_grad=True), torch.arange(2048) // 2).backward()
         assert asked == given and len(asked) == 1
+
+
+@pytest.mark.parametrize("text", CUBIC)
+def test_triplets_are_mapped_over(text):
+    """How many friends a case has is a matter of labels, which torch.func.vmap leaves alone."""
+    many, labels, loss = torch.randn(3, 9, 4, dtype=torch.float64), torch.arange(9) // 3, parse(text)
+    mapped = torch.func.vmap(lambda one: loss(one, labels))(many)
+    assert torch.allclose(mapped, torch.stack([loss(one, labels) for one in many]), rtol=1e-12)

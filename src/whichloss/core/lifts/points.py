@@ -81,8 +81,9 @@ class Triplets(PointLift):
         farther = distance
         friends, others = friends * cases.weight, others * cases.weight
         if not torch.compiler.is_compiling() and friends.numel():  # which wants to know sizes beforehand
-            most = int((friends > 0).sum(1).amax())
-            first = (friends > 0).to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most]
+            mates = _same(cases, rows) & ~_self(cases, rows)  # by labels alone, which torch.func does not map over
+            most = int(mates.sum(1).amax())
+            first = mates.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most]
             farther, friends = distance.gather(1, first), friends.gather(1, first)
         gap = farther.unsqueeze(2) - distance.unsqueeze(1)  # anchor, friend, other
         share = weight[:, None, None] * friends.unsqueeze(2) * others.unsqueeze(1)
